@@ -32,16 +32,18 @@
 //!
 //! Map: each kind is one file ([`Ping`], [`Tcp`], [`Udp`], [`Dns`], [`Http`],
 //! [`Quic`]) with its options, rules and probe. The kinds share `endpoint`
-//! (connecting to `host:port`), `resolve` (names), `network` (whether our own
-//! end is up), `tls` (pins and expiry), `payload` (`send` and `expect` as
-//! bytes), `expect` (searching an answer), `pace` (rate limits), `errqueue`
-//! (ICMP errors) and `recorder` (phases and their times). [`install`] makes the
-//! resolver and the interfaces available to kinds of other crates.
+//! (connecting to `host:port`), `budget` (how much a peer may send), `resolve`
+//! (names), `network` (whether our own end is up), `tls` (pins and expiry),
+//! `payload` (`send` and `expect` as bytes), `expect` (searching an answer),
+//! `pace` (rate limits), `errqueue` (ICMP errors) and `recorder` (phases and their
+//! times). [`install`] makes the resolver and the interfaces available to kinds of
+//! other crates.
 //!
 //! Features, on by default: `dns` and `quic` are the kinds of these names.
 //! `hickory` is our own resolver; without it every name is resolved by the
 //! system's `getaddrinfo`, on a few threads, and addresses get no names.
 
+mod budget;
 mod endpoint;
 mod errqueue;
 mod expect;

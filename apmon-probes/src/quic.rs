@@ -1,6 +1,7 @@
 //! `quic`: HTTP/3, with the options of `http`.
 
 mod exchange;
+mod metered;
 mod quinn_endpoint;
 
 use std::sync::Arc;

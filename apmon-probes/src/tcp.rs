@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use crate::{
+    budget::{Framing, Metered},
     endpoint::Endpoint,
     expect::{Expect, Search},
     local::Local,
@@ -194,7 +195,10 @@ async fn over_tls(
     if let Some(starttls) = plan.starttls {
         starttls.ask(&mut stream, check).await?;
     }
-    let mut stream = tls.handshake(name.clone(), stream, check, recorder).await?;
+    let stream = tls.handshake(name.clone(), stream, check, recorder).await?;
+    let meter = stream.get_ref().0.meter().clone();
+    meter.answer_begins();
+    let mut stream = Metered::decrypted(stream, Framing::Plain, meter);
     if let Some(send) = &plan.send {
         let sent = async {
             stream.write_all(send).await?;
@@ -241,7 +245,7 @@ async fn close(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result
 
 /// Reads decrypted data until what is expected has arrived.
 async fn receive_over_tls(
-    stream: &mut (impl AsyncRead + Unpin),
+    stream: &mut Metered<impl AsyncRead + Unpin>,
     check: &Check,
     recorder: &mut CheckRecorder,
     search: &mut Search<'_>,
@@ -258,7 +262,13 @@ async fn receive_over_tls(
             Ok(n) => n,
             // Many servers close without a close_notify alert.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(search.closed()),
-            Err(error) => return Err(apmon_tls::failure("receive", &error)),
+            Err(error) => {
+                let failed = || apmon_tls::failure("receive", &error);
+                return Err(stream
+                    .meter()
+                    .flood()
+                    .map_or_else(failed, |flood| flood.failure("receive")));
+            }
         };
         if search.seen() == 0 {
             recorder.done(Phase::FirstByte);

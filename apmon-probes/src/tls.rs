@@ -14,7 +14,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 pub use self::options::TlsOptions;
-use crate::recorder::CheckRecorder;
+use crate::{
+    budget::{Framing, Metered},
+    recorder::CheckRecorder,
+};
 
 /// How a monitor speaks TLS.
 #[derive(Debug)]
@@ -48,20 +51,24 @@ impl Tls {
         (quic_client_config(Arc::clone(&verifier), protocol), verifier)
     }
 
-    /// Makes the handshake over an open connection.
+    /// Makes the handshake over an open connection, whose budget begins here.
     pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         name: ServerName<'static>,
         stream: S,
         check: &Check,
         recorder: &mut CheckRecorder,
-    ) -> Result<TlsStream<S>, Failure> {
+    ) -> Result<TlsStream<Metered<S>>, Failure> {
         let connector = TlsConnector::from(Arc::clone(&self.client));
+        let stream = Metered::wire(stream, Framing::tls());
+        let meter = stream.meter().clone();
         let stream = check
             .within("tls", connector.connect(name, stream))
             .await?
             .map_err(|error| {
-                let failure = failure("tls", &error);
+                let failure = meter
+                    .flood()
+                    .map_or_else(|| failure("tls", &error), |flood| flood.failure("tls"));
                 check.step("tls", || failure.reason.clone());
                 failure
             })?;

@@ -19,6 +19,7 @@ use socket2::SockRef;
 use tokio::{io::Interest, net::UdpSocket, time::Instant};
 
 use crate::{
+    budget::{DATAGRAMS_AT_ONCE, MAX_BYTES, MAX_EMPTY},
     endpoint::Endpoint,
     errqueue,
     expect::{Expect, Search},
@@ -43,7 +44,8 @@ pub struct UdpOptions {
     /// Encoding of `send`. Default `text`.
     #[serde(default)]
     pub content_type: Encoding,
-    /// Text that must appear in one of the datagrams received; others are ignored.
+    /// Text that must appear in one of the datagrams received; others are ignored,
+    /// up to 10,000 of them or 16 MiB.
     /// Without it the monitor is up if no ICMP error arrives within 250 ms; behind
     /// a firewall that drops packets this does not show whether anything listens.
     pub expect: Option<Text>,
@@ -159,7 +161,7 @@ impl UdpProbe {
                 let until = check.deadline().min(Instant::now() + REFUSAL_WAIT);
                 // Any answer at all proves more than silence.
                 match tokio::time::timeout_at(until, next(&socket, check, None)).await {
-                    Ok(answer) => drop(answer.map_err(failed("receive"))?),
+                    Ok(answer) => _ = answer.map_err(failed("receive"))?,
                     Err(_) => {
                         check.step("receive", || "no answer and no refusal".to_owned());
                         // Silence is fine, unless a pulled cable causes it.
@@ -199,8 +201,18 @@ async fn receive(
     recorder: &mut CheckRecorder,
     expect: &Expect,
 ) -> Result<io::Result<()>, Failure> {
-    let mut received = 0_u64;
+    let (mut received, mut bytes) = (0_u64, 0_u64);
     loop {
+        if received == MAX_EMPTY || bytes > MAX_BYTES {
+            let quoted = expect.quoted();
+            return Err(Failure::new(
+                FailureClass::Content,
+                format!("{quoted} not in any of the first {received} datagrams received ({bytes} bytes)"),
+            ));
+        }
+        if received % DATAGRAMS_AT_ONCE == DATAGRAMS_AT_ONCE - 1 {
+            tokio::task::yield_now().await;
+        }
         let answer = tokio::time::timeout_at(check.deadline(), next(socket, check, Some(expect))).await;
         // Ends even in a flood that never lets the timer fire.
         let late = received > 0 && Instant::now() >= check.deadline();
@@ -219,20 +231,29 @@ async fn receive(
             });
         };
         match found {
-            Ok(true) => {
+            Ok(Datagram { found: true, .. }) => {
                 recorder.done(Phase::FirstByte);
                 return Ok(Ok(()));
             }
-            Ok(false) => received += 1,
+            Ok(datagram) => {
+                received += 1;
+                bytes += datagram.length as u64;
+            }
             Err(error) => return Ok(Err(error)),
         }
     }
 }
 
-/// Receives the next datagram. Returns whether it contains what is expected. The
-/// buffer lives on the stack of the call that finds one, so a waiting check
-/// holds none.
-async fn next(socket: &UdpSocket, check: &Check, expect: Option<&Expect>) -> io::Result<bool> {
+/// A datagram that was received.
+struct Datagram {
+    length: usize,
+    /// Whether it contains what is expected.
+    found: bool,
+}
+
+/// Receives the next datagram. The buffer lives on the stack of the call that finds
+/// one, so a waiting check holds none.
+async fn next(socket: &UdpSocket, check: &Check, expect: Option<&Expect>) -> io::Result<Datagram> {
     // A refusal sets only the error readiness of a socket.
     let interest = Interest::READABLE | Interest::ERROR;
     socket
@@ -242,7 +263,7 @@ async fn next(socket: &UdpSocket, check: &Check, expect: Option<&Expect>) -> io:
             let mut search = Search::new(expect, check);
             let found = search.feed(&buffer[..n]);
             search.explain(check, "receive");
-            Ok(found)
+            Ok(Datagram { length: n, found })
         })
         .await
 }

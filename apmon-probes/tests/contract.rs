@@ -12,7 +12,7 @@ use tokio::{
     net::{TcpStream, UdpSocket},
 };
 
-use lab::{LONG, SHORT, STALL, check, closed_port, reason, tcp_server};
+use lab::{LONG, SHORT, STALL, check, closed_port, flood, reason, tcp_server};
 
 /// A monitor of `kind` that is up only if the peer sends "needle".
 fn section(kind: &dyn MonitorKind, scheme: &str, peer: SocketAddr) -> String {
@@ -218,6 +218,62 @@ async fn a_closed_port_is_refused_at_once() {
         assert_eq!(class, FailureClass::Refused, "{scheme}");
         // Well before the deadline.
         assert!(watch.elapsed() < STALL, "{scheme}: {:?}", watch.elapsed());
+    }
+}
+
+/// Every flood of every protocol, against every kind: what one parser skips another
+/// may take for frames.
+#[tokio::test]
+async fn a_flood_is_down_by_the_deadline() {
+    let pki = lab::pki::Pki::new();
+    pki.leaf("leaf");
+    let floods = || {
+        let all = [flood::http1(), flood::http2(), flood::others()];
+        all.into_iter().flatten().map(Arc::new)
+    };
+    let mut checks = Vec::new();
+    for (kind, scheme) in with_a_port() {
+        if sends_datagrams(kind, scheme) {
+            continue;
+        }
+        for flood in floods() {
+            for variant in variants(scheme) {
+                let what = format!("{scheme}{variant} at {}", flood.name);
+                let flood = Arc::clone(&flood);
+                let address = tcp_server(move |stream| {
+                    let flood = Arc::clone(&flood);
+                    async move { _ = flood::pour(stream, &flood.once, &flood.again, false).await }
+                })
+                .await;
+                checks.push((what, section(kind, scheme, address) + &variant));
+            }
+        }
+        if !["tls", "https"].contains(&scheme) {
+            continue;
+        }
+        for protocol in ["h2", "http/1.1"] {
+            let config = pki.server(&["leaf"]).protocol(protocol).config();
+            for flood in floods() {
+                let what = format!("{scheme} by {protocol} at {}", flood.name);
+                let address = lab::tap::tls_server(Arc::clone(&config), move |stream| {
+                    let flood = Arc::clone(&flood);
+                    let is_http2 = protocol == "h2";
+                    async move { _ = flood::pour(stream, &flood.once, &flood.again, is_http2).await }
+                })
+                .await;
+                checks.push((what, section(kind, scheme, address)));
+            }
+        }
+    }
+    assert!(checks.len() >= 13 * floods().count(), "{}", checks.len());
+    for some in checks.chunks(16) {
+        let some = some.iter().map(|(what, section)| {
+            let (what, section) = (what.clone(), section.clone());
+            tokio::spawn(async move { assert_down_in_time(&what, section, SHORT).await })
+        });
+        for check in some.collect::<Vec<_>>() {
+            check.await.unwrap();
+        }
     }
 }
 

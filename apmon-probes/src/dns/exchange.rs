@@ -18,7 +18,14 @@ use super::{
     answer::{Parsed, parse},
     question::Question,
 };
-use crate::{network::Network, udp};
+use crate::{
+    budget::{DATAGRAMS_AT_ONCE, MAX_EMPTY},
+    network::Network,
+    udp,
+};
+
+/// The most messages over TCP that do not answer the query.
+const MAX_UNRELATED: u32 = 16;
 
 /// A query in progress.
 pub(super) struct Exchange<'a> {
@@ -52,6 +59,15 @@ impl<'a> Exchange<'a> {
         let mut ignored = 0_u64;
         let mut reason = "";
         loop {
+            if ignored == MAX_EMPTY {
+                return Err(Failure::new(
+                    FailureClass::Protocol,
+                    format!("receive: {ignored} datagrams do not answer the query (the last: {reason})"),
+                ));
+            }
+            if ignored % DATAGRAMS_AT_ONCE == DATAGRAMS_AT_ONCE - 1 {
+                tokio::task::yield_now().await;
+            }
             let next = tokio::time::timeout_at(check.deadline(), self.next(&socket)).await;
             // Ends even in a flood that never lets the timer fire.
             let late = ignored > 0 && Instant::now() >= check.deadline();
@@ -98,13 +114,15 @@ impl<'a> Exchange<'a> {
         framed.extend_from_slice(&query);
         let exchange = async {
             stream.write_all(&framed).await?;
+            let mut unrelated = 0;
             loop {
                 let length = stream.read_u16().await?;
                 let mut bytes = vec![0; usize::from(length)];
                 stream.read_exact(&mut bytes).await?;
                 match parse(&bytes, self.id, self.question) {
-                    Parsed::Unrelated(why) => {
+                    Parsed::Unrelated(why) if unrelated < MAX_UNRELATED => {
                         self.check.step("receive", || format!("ignored a message: {why}"));
+                        unrelated += 1;
                     }
                     parsed => return Ok(parsed),
                 }
@@ -116,7 +134,12 @@ impl<'a> Exchange<'a> {
             // No longer answer is to be had: this one has to do.
             Parsed::Truncated(message) => message.map_err(|error| malformed(&error)),
             Parsed::Malformed(error) => Err(malformed(&error)),
-            Parsed::Unrelated(why) => Err(malformed(why)), // never leaves the loop
+            Parsed::Unrelated(why) => Err(Failure::new(
+                FailureClass::Protocol,
+                format!(
+                    "receive: more than {MAX_UNRELATED} messages do not answer the query (the last: {why})"
+                ),
+            )),
         }
     }
 }

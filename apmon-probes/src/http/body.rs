@@ -1,5 +1,7 @@
 //! The body of an answer: decompressed and searched as it arrives.
 
+mod gzip;
+
 use std::{
     future::Future,
     io::{self, Write},
@@ -7,10 +9,10 @@ use std::{
 
 use apmon_core::{Check, Failure, FailureClass, text::excerpt};
 use bytes::Bytes;
-use flate2::write::MultiGzDecoder;
 use hyper::{HeaderMap, StatusCode, header};
 
-use crate::expect::Search;
+use self::gzip::{Gunzip, GzipError};
+use crate::{budget::MAX_FRAMES, expect::Search};
 
 /// How much of a body is searched, after decompression.
 const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -42,16 +44,29 @@ pub(crate) async fn receive(
         Failure::new(class, format!("{reason} (status {})", status.as_u16()))
     };
     let mut decompressor = Decompressor::new(headers, search)?;
+    let mut count = 0;
     loop {
+        if count > MAX_FRAMES {
+            return Err(Failure::new(
+                FailureClass::Protocol,
+                format!("the body consists of more than {MAX_FRAMES} pieces"),
+            ));
+        }
+        count += 1;
         let Ok(piece) = tokio::time::timeout_at(check.deadline(), pieces.next()).await else {
             return Err(of_status(decompressor.search().late(check)));
         };
         match piece {
-            Ok(Some(piece)) => match decompressor.feed(&piece)? {
-                Progress::Found => return Ok(()),
-                Progress::Full => return Err(of_status(decompressor.search().too_long())),
-                Progress::More => {}
-            },
+            Ok(Some(piece)) => {
+                for slice in piece.chunks(decompressor.slice()) {
+                    match decompressor.feed(slice)? {
+                        Progress::Found => return Ok(()),
+                        Progress::Full => return Err(of_status(decompressor.search().too_long())),
+                        Progress::More if decompressor.pauses() => tokio::task::yield_now().await,
+                        Progress::More => {}
+                    }
+                }
+            }
             Ok(None) => {
                 return match decompressor.end()? {
                     Progress::Found => Ok(()),
@@ -75,9 +90,10 @@ enum Progress {
 }
 
 /// Feeds the search with the decompressed body.
-enum Decompressor<'a, 'b> {
-    Plain(Sink<'a, 'b>),
-    Gzip(Box<MultiGzDecoder<Sink<'a, 'b>>>),
+struct Decompressor<'a, 'b> {
+    sink: Sink<'a, 'b>,
+    /// `None` if the body is not compressed.
+    gunzip: Option<Box<Gunzip>>,
 }
 
 /// The end of the decompressed bytes. It stops the decompression by an error: a
@@ -113,57 +129,63 @@ impl<'a, 'b> Decompressor<'a, 'b> {
                 .trim()
                 .to_ascii_lowercase()
         });
-        match coding.as_deref() {
-            None | Some("" | "identity") => Ok(Self::Plain(sink)),
-            Some("gzip" | "x-gzip") => Ok(Self::Gzip(Box::new(MultiGzDecoder::new(sink)))),
-            Some(other) => Err(Failure::new(
-                FailureClass::Protocol,
-                format!(
-                    "the body is compressed as {}, which was not requested",
-                    excerpt(other, 40)
-                ),
-            )),
-        }
+        let gunzip = match coding.as_deref() {
+            None | Some("" | "identity") => None,
+            Some("gzip" | "x-gzip") => Some(Box::new(Gunzip::new())),
+            Some(other) => {
+                return Err(Failure::new(
+                    FailureClass::Protocol,
+                    format!(
+                        "the body is compressed as {}, which was not requested",
+                        excerpt(other, 40)
+                    ),
+                ));
+            }
+        };
+        Ok(Self { sink, gunzip })
     }
 
     fn search(&self) -> &Search<'b> {
-        match self {
-            Self::Plain(sink) => sink.search,
-            Self::Gzip(decoder) => decoder.get_ref().search,
+        self.sink.search
+    }
+
+    /// How much may be fed at once. A few compressed bytes may mean much work.
+    fn slice(&self) -> usize {
+        match self.gunzip {
+            None => usize::MAX,
+            Some(_) => gzip::SLICE,
         }
     }
 
-    fn found(&self) -> bool {
-        match self {
-            Self::Plain(sink) => sink.found,
-            Self::Gzip(decoder) => decoder.get_ref().found,
-        }
+    /// Whether the other checks must have a turn now. Reading pauses by itself.
+    fn pauses(&mut self) -> bool {
+        self.gunzip.as_mut().is_some_and(|gunzip| gunzip.pauses())
     }
 
-    fn feed(&mut self, piece: &[u8]) -> Result<Progress, Failure> {
-        let result = match self {
-            Self::Plain(sink) => sink.write_all(piece),
-            Self::Gzip(decoder) => decoder.write_all(piece).and_then(|()| decoder.flush()),
+    fn feed(&mut self, slice: &[u8]) -> Result<Progress, Failure> {
+        let result = match &mut self.gunzip {
+            None => self.sink.write_all(slice).map_err(GzipError::Io),
+            Some(gunzip) => gunzip.feed(slice, &mut self.sink),
         };
         self.fed(result)
     }
 
     fn end(&mut self) -> Result<Progress, Failure> {
-        let result = match self {
-            Self::Plain(_) => Ok(()),
-            Self::Gzip(decoder) => decoder.try_finish(),
+        let result = match &mut self.gunzip {
+            None => Ok(()),
+            Some(gunzip) => gunzip.end(&mut self.sink),
         };
         self.fed(result)
     }
 
-    fn fed(&self, result: io::Result<()>) -> Result<Progress, Failure> {
+    fn fed(&self, result: Result<(), GzipError>) -> Result<Progress, Failure> {
         match result {
-            _ if self.found() => Ok(Progress::Found),
+            _ if self.sink.found => Ok(Progress::Found),
             _ if self.search().seen() >= MAX_BODY => Ok(Progress::Full),
             Ok(()) => Ok(Progress::More),
             Err(error) => Err(Failure::new(
                 FailureClass::Protocol,
-                format!("the body is not valid gzip: {}", excerpt(&error.to_string(), 80)),
+                excerpt(&error.to_string(), 120),
             )),
         }
     }
@@ -175,7 +197,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     impl Write for Nowhere {
         fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
             self.0 += piece.len();
-            assert!(self.0 <= MAX_BODY + 64 * 1024, "more than is read");
+            assert!(self.0 <= MAX_BODY + 1024 * gzip::SLICE, "more than is read");
             if self.0 > MAX_BODY {
                 return Err(io::ErrorKind::StorageFull.into());
             }
@@ -186,11 +208,11 @@ pub(crate) fn fuzz(bytes: &[u8]) {
         }
     }
     let (one, other) = bytes.split_at(bytes.len() / 2);
-    let mut decoder = MultiGzDecoder::new(Nowhere(0));
-    let _ = decoder
-        .write_all(one)
-        .and_then(|()| decoder.write_all(other))
-        .and_then(|()| decoder.try_finish());
+    let (mut gunzip, mut nowhere) = (Gunzip::new(), Nowhere(0));
+    let mut slices = one.chunks(gzip::SLICE).chain(other.chunks(gzip::SLICE));
+    let _ = slices
+        .try_for_each(|slice| gunzip.feed(slice, &mut nowhere))
+        .and_then(|()| gunzip.end(&mut nowhere));
 }
 
 #[cfg(test)]

@@ -12,7 +12,11 @@ use super::{
     options::{Plan, Post},
     target::Target,
 };
-use crate::{local::Local, recorder::CheckRecorder};
+use crate::{
+    budget::{Framing, Metered},
+    local::Local,
+    recorder::CheckRecorder,
+};
 
 /// Carries requests to servers and brings their answers.
 pub(crate) trait Carrier: Send + Sync + 'static {
@@ -57,12 +61,16 @@ impl Carrier for TcpCarrier {
         if let Some(name) = target.tls.clone() {
             return Box::pin(async move {
                 let stream = plan.tls.handshake(name, stream, check, recorder).await?;
-                match stream.get_ref().1.alpn_protocol() {
+                let (connection, session) = stream.get_ref();
+                let meter = connection.meter().clone();
+                match session.alpn_protocol() {
                     Some(b"h2") => {
+                        let stream = Metered::decrypted(stream, Framing::http2(), meter);
                         let request = plan.compose(target, post, Version::HTTP_2);
                         exchange::by_http2(stream, request, expected, check, recorder).await
                     }
                     _ => {
+                        let stream = Metered::decrypted(stream, Framing::http1(), meter);
                         let request = plan.compose(target, post, Version::HTTP_11);
                         exchange::by_http1(stream, request, expected, check, recorder).await
                     }
@@ -70,6 +78,7 @@ impl Carrier for TcpCarrier {
             })
             .await;
         }
+        let stream = Metered::wire(stream, Framing::http1());
         let request = plan.compose(target, post, Version::HTTP_11);
         Box::pin(exchange::by_http1(stream, request, expected, check, recorder)).await
     }

@@ -24,26 +24,30 @@ use super::{
     body::{BodyError, Pieces},
     judge::{ExpectedAnswer, HttpAnswer},
 };
-use crate::recorder::CheckRecorder;
+use crate::{
+    budget::{Meter, Metered},
+    recorder::CheckRecorder,
+};
 
 /// The longest head of an answer.
 const MAX_HEAD: usize = 64 * 1024;
 
 /// Sends `request` over `stream` and judges the answer, in HTTP/1.1.
 pub(crate) async fn by_http1(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    stream: Metered<impl AsyncRead + AsyncWrite + Unpin + Send>,
     request: Request<Full<Bytes>>,
     expected: ExpectedAnswer<'_>,
     check: &Check,
     recorder: &mut CheckRecorder,
 ) -> Result<HttpAnswer, Failure> {
+    let meter = stream.meter().clone();
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_HEAD)
         .handshake(TokioIo::new(stream))
         .await
-        .map_err(|error| failure(&error))?;
+        .map_err(|error| failure(&error, &meter))?;
     let connection = pin!(connection);
-    let connection = DrivenConnection::new(connection, Tasks::default());
+    let connection = DrivenConnection::new(connection, Tasks::default(), meter);
     converse(
         connection,
         sender.send_request(request),
@@ -56,22 +60,22 @@ pub(crate) async fn by_http1(
 
 /// Sends `request` over `stream` and judges the answer, in HTTP/2.
 pub(crate) async fn by_http2(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    stream: Metered<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>,
     request: Request<Full<Bytes>>,
     expected: ExpectedAnswer<'_>,
     check: &Check,
     recorder: &mut CheckRecorder,
 ) -> Result<HttpAnswer, Failure> {
-    let tasks = Tasks::default();
+    let (tasks, meter) = (Tasks::default(), stream.meter().clone());
     let handshake = http2::Builder::new(tasks.clone())
         .max_header_list_size(MAX_HEAD as u32)
         .handshake(TokioIo::new(stream));
     let (mut sender, connection) = check
         .within("request", handshake)
         .await?
-        .map_err(|error| failure(&error))?;
+        .map_err(|error| failure(&error, &meter))?;
     let connection = pin!(connection);
-    let connection = DrivenConnection::new(connection, tasks);
+    let connection = DrivenConnection::new(connection, tasks, meter);
     converse(
         connection,
         sender.send_request(request),
@@ -92,7 +96,8 @@ async fn converse<C: Future + Send>(
     let answer = check
         .within("request", connection.beside(answer))
         .await?
-        .map_err(|error| failure(&error))?;
+        .map_err(|error| failure(&error, &connection.meter))?;
+    connection.meter.answer_begins();
     let (head, body) = answer.into_parts();
     let mut frames = Frames { connection, body };
     expected
@@ -117,7 +122,9 @@ impl<C: Future + Send> Pieces for Frames<'_, C> {
                     }
                 }
                 Some(Err(error)) if is_end(&error) => return Err(BodyError::Closed),
-                Some(Err(error)) => return Err(BodyError::Failed(failure(&error))),
+                Some(Err(error)) => {
+                    return Err(BodyError::Failed(failure(&error, &self.connection.meter)));
+                }
             }
         }
     }
@@ -159,15 +166,17 @@ struct DrivenConnection<'a, C> {
     open: bool,
     tasks: Tasks,
     running: Vec<Task>,
+    meter: Meter,
 }
 
 impl<'a, C: Future> DrivenConnection<'a, C> {
-    fn new(connection: Pin<&'a mut C>, tasks: Tasks) -> Self {
+    fn new(connection: Pin<&'a mut C>, tasks: Tasks, meter: Meter) -> Self {
         Self {
             connection,
             open: true,
             tasks,
             running: Vec::new(),
+            meter,
         }
     }
 
@@ -225,7 +234,12 @@ fn is_end(error: &hyper::Error) -> bool {
         || io_of(error).is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof)
 }
 
-fn failure(error: &hyper::Error) -> Failure {
+/// The failure of a request. A flood is known to the meter alone: hyper's errors
+/// lose it.
+fn failure(error: &hyper::Error, meter: &Meter) -> Failure {
+    if let Some(flood) = meter.flood() {
+        return flood.failure("request");
+    }
     if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
         return Failure::new(
             FailureClass::Closed,
@@ -260,6 +274,11 @@ fn of_http2(error: &h2::Error) -> Failure {
         _ if error.is_remote() => (
             FailureClass::Closed,
             format!("stream reset by the server ({code})"),
+        ),
+        // h2 has limits of its own.
+        _ if error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM) => (
+            FailureClass::Protocol,
+            format!("the server has sent too many frames ({code})"),
         ),
         _ => (
             FailureClass::Protocol,

@@ -57,9 +57,10 @@ pub struct HttpOptions {
     /// The MIME type of `send`. Default `text/plain; charset=utf-8`.
     #[serde(serialize_with = "effective")]
     pub content_type: Option<Text>,
-    /// Headers to send, each `Name: value`; values are never printed. apmon's own
-    /// headers (`User-Agent`, `Accept`, `Host`) can be replaced. They are sent to
-    /// the address itself and to redirects within the same origin. (An addition.)
+    /// Headers to send, at most 1,000, each `Name: value`; values are never printed.
+    /// apmon's own headers (`User-Agent`, `Accept`, `Host`) can be replaced. They are
+    /// sent to the address itself and to redirects within the same origin. (An
+    /// addition.)
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, Secret>,
     /// The HTTP proxy to use: `http://host:port`, with `user:password@` before the
@@ -75,6 +76,9 @@ const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 fn effective<S: Serializer>(content_type: &Option<Text>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(content_type.as_ref().map_or(PLAIN_TEXT, Text::as_str))
 }
+
+/// The most headers of a monitor. Servers accept about a hundred.
+const MAX_HEADERS: usize = 1000;
 
 /// What to request, and what the answer must be.
 pub(crate) struct Plan {
@@ -171,6 +175,12 @@ impl HttpOptions {
 
     fn headers(&self, section: &mut Section<'_>) -> HeaderMap {
         let mut headers = HeaderMap::new();
+        if self.headers.len() > MAX_HEADERS {
+            let count = self.headers.len();
+            let words = format!("contains {count} headers; use at most {MAX_HEADERS}");
+            section.error("headers", words);
+            return headers;
+        }
         for (name, value) in &self.headers {
             let shown = excerpt(name, 40);
             let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {

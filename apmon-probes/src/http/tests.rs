@@ -6,7 +6,10 @@ use tokio::io::duplex;
 use super::*;
 use apmon_tls::Trust;
 
-use crate::tls::Tls;
+use crate::{
+    budget::{Framing, Metered},
+    tls::Tls,
+};
 
 fn probe(url: &str) -> HttpProbe<TcpCarrier> {
     HttpProbe {
@@ -39,7 +42,7 @@ async fn a_waiting_check_takes_little_memory() {
     let request = probe.plan.compose(&probe.plan.target, None, Version::HTTP_11);
     let expected = probe.plan.expected();
     let size = size_of_val(&exchange::by_http1(
-        stream,
+        Metered::wire(stream, Framing::http1()),
         request,
         expected,
         &check,

@@ -15,8 +15,9 @@ use quinn::{
 };
 use rustls::pki_types::{CertificateDer, ServerName};
 
-use super::{prefixed, quinn_endpoint::Endpoints};
+use super::{metered::Metered, prefixed, quinn_endpoint::Endpoints};
 use crate::{
+    budget::{Flood, MAX_BYTES, MAX_EMPTY, MAX_FRAMES, Meter, Passed},
     endpoint::Endpoint,
     http::{
         Plan, Post,
@@ -32,9 +33,6 @@ use crate::{
 
 /// H3_NO_ERROR (RFC 9114 section 8.1).
 const DONE: VarInt = VarInt::from_u32(0x100);
-
-/// More than an answer of 4 MiB with all that surrounds it.
-const MOST_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The number of empty frames in a row that is taken for the end.
 const EMPTY_FRAMES: usize = 16;
@@ -174,31 +172,36 @@ async fn converse(
     let mut builder = h3::client::builder();
     builder.max_field_section_size(64 * 1024);
     let watched = connection.clone();
-    let opened = builder.build::<_, _, Bytes>(h3_quinn::Connection::new(connection));
+    let meter = Meter::default();
+    let metered = Metered::connection(h3_quinn::Connection::new(connection), &meter);
     let (mut driver, mut sender) = check
-        .within("request", opened)
+        .within("request", builder.build::<_, _, Bytes>(metered))
         .await?
         .map_err(|error| of_connection(&error))?;
     let work = async {
         let asked = async {
-            let mut stream = sender.send_request(request).await?;
+            let failed = |error| of_stream(&error);
+            let mut stream = sender.send_request(request).await.map_err(failed)?;
             // A server may answer before it has read everything, and stop reading.
             match send(&mut stream, body).await {
                 Ok(()) | Err(StreamError::RemoteTerminate { .. }) => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(of_stream(&error)),
             }
             loop {
-                let answer = stream.recv_response().await?;
+                let answer = stream.recv_response().await.map_err(failed)?;
                 // Informational answers come before the final one (RFC 9110 section 15.2).
                 if !answer.status().is_informational() {
+                    meter.answer_begins();
                     return Ok((stream, answer));
                 }
+                let interim = Passed {
+                    interim: 1,
+                    ..Passed::default()
+                };
+                meter.add(interim).map_err(|flood| flood.failure("request"))?;
             }
         };
-        let (stream, answer) = check
-            .within("request", asked)
-            .await?
-            .map_err(|error| of_stream(&error))?;
+        let (stream, answer) = check.within("request", asked).await??;
         let (head, ()) = answer.into_parts();
         plan.expected()
             .judge(head.status, &head.headers, &mut Data(stream), check, recorder)
@@ -207,43 +210,74 @@ async fn converse(
     tokio::pin!(work);
     let flood = flood(&watched);
     tokio::pin!(flood);
+    // h3 has another name for a flood that ends a stream.
+    let by_flood = |failure| meter.flood().map_or(failure, |flood| flood.failure("request"));
     // The driver reads the server's settings and its wish to close. What ends the
     // connection ends the request too, with a better reason.
     tokio::select! {
         biased;
-        result = &mut work => return result,
+        result = &mut work => return result.map_err(by_flood),
         failure = &mut flood => return Err(failure),
         _ = std::future::poll_fn(|context| driver.poll_close(context)) => {}
     }
-    work.await
+    match meter.flood() {
+        Some(flood) => Err(flood.failure("request")),
+        None => work.await.map_err(by_flood),
+    }
 }
 
-async fn send(
-    stream: &mut RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>,
-    body: Option<Bytes>,
-) -> Result<(), StreamError> {
+async fn send(stream: &mut RequestStream<Stream, Bytes>, body: Option<Bytes>) -> Result<(), StreamError> {
     if let Some(body) = body {
         stream.send_data(body).await?;
     }
     stream.finish().await
 }
 
-/// Ends once the server has sent more than any answer needs. h3 buffers
-/// unrequested frames whole, whatever their length.
+/// Ends once the server has sent more than any answer needs, in frames of QUIC that
+/// no stream shows or that h3 does not read.
 async fn flood(connection: &quinn::Connection) -> Failure {
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
     loop {
         ticks.tick().await;
-        if connection.stats().udp_rx.bytes > MOST_BYTES {
-            return request_failed(
-                FailureClass::Protocol,
-                &format!("the server has sent more than {MOST_BYTES} bytes"),
-            );
+        if let Some(flood) = exceeded(&connection.stats()) {
+            return flood.failure("request");
         }
     }
 }
 
-struct Data(RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>);
+fn exceeded(stats: &quinn::ConnectionStats) -> Option<Flood> {
+    let frames = &stats.frame_rx;
+    let empty = [
+        frames.ping,
+        frames.max_data,
+        frames.max_stream_data,
+        frames.max_streams_bidi,
+        frames.max_streams_uni,
+        frames.data_blocked,
+        frames.stream_data_blocked,
+        frames.streams_blocked_bidi,
+        frames.streams_blocked_uni,
+        frames.new_connection_id,
+        frames.retire_connection_id,
+        frames.new_token,
+        frames.path_challenge,
+        frames.path_response,
+        frames.reset_stream,
+        frames.stop_sending,
+    ];
+    if stats.udp_rx.bytes > MAX_BYTES {
+        Some(Flood::Bytes)
+    } else if empty.iter().sum::<u64>() > MAX_EMPTY {
+        Some(Flood::EmptyFrames)
+    } else {
+        (frames.stream + frames.acks + frames.crypto > MAX_FRAMES).then_some(Flood::Frames)
+    }
+}
+
+/// The stream of a request.
+type Stream = Metered<h3_quinn::BidiStream<Bytes>>;
+
+struct Data(RequestStream<Stream, Bytes>);
 
 impl Pieces for Data {
     async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {

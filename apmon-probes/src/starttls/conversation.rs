@@ -8,9 +8,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::ldap;
 
-/// The longest line, and the most that a server may send before TLS.
+/// The longest line, and the most bytes and lines that a server may send before TLS.
 const MAX_LINE: usize = 8 * 1024;
 const MAX_BYTES: usize = 64 * 1024;
+const MAX_LINES: usize = 1000;
 
 /// Why a dialogue did not lead to TLS.
 pub(super) enum DialogueError {
@@ -56,6 +57,7 @@ pub(super) struct Conversation<'a, S> {
     stream: &'a mut S,
     unread: Vec<u8>,
     received: usize,
+    lines: usize,
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
@@ -64,6 +66,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
             stream,
             unread: Vec::new(),
             received: 0,
+            lines: 0,
         }
     }
 
@@ -104,6 +107,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
         loop {
             if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.unread.drain(..=end).collect();
+                self.lines += 1;
+                if self.lines > MAX_LINES {
+                    return Err(DialogueError::Unexpected(format!(
+                        "the server sent more than {MAX_LINES} lines before TLS began"
+                    )));
+                }
                 return Ok(String::from_utf8_lossy(&line).trim_end().to_owned());
             }
             if self.unread.len() > MAX_LINE {

@@ -144,7 +144,13 @@ async fn a_server_cannot_talk_without_end() {
         failure.reason,
         "starttls: the server sent a line of more than 8192 bytes"
     );
-    let many = b"220-x\r\n".repeat(10_000);
+    let many = b"220-x\r\n".repeat(1_001);
+    let failure = ask(StartTls::Smtp, &[&many]).await.unwrap_err();
+    assert_eq!(
+        failure.reason,
+        "starttls: the server sent more than 1000 lines before TLS began"
+    );
+    let many = format!("220-{}\r\n", "x".repeat(1_000)).repeat(100).into_bytes();
     let failure = ask(StartTls::Smtp, &[&many]).await.unwrap_err();
     assert_eq!(
         failure.reason,

@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports)] // each test file uses a part
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
 
+pub mod flood;
 #[cfg(feature = "quic")]
 pub mod h3;
 pub mod namespace;

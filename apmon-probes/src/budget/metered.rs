@@ -1,0 +1,111 @@
+//! A stream whose bytes and frames are counted while they are read.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{Framing, Meter};
+
+/// The most bytes that are passed on at once: what they mean to the reader is work
+/// that nothing interrupts.
+const MAX_READ: usize = 4 * 1024;
+
+/// A stream whose bytes and frames count towards a budget.
+#[derive(Debug)]
+pub(crate) struct Metered<S> {
+    stream: S,
+    framing: Framing,
+    /// Whether the bytes are those on the wire. Otherwise they are decrypted.
+    is_wire: bool,
+    meter: Meter,
+}
+
+impl<S> Metered<S> {
+    /// Measures a connection, with a budget of its own.
+    pub(crate) fn wire(stream: S, framing: Framing) -> Self {
+        Self {
+            stream,
+            framing,
+            is_wire: true,
+            meter: Meter::default(),
+        }
+    }
+
+    /// Measures what TLS carries over a connection, with the budget of that one.
+    pub(crate) fn decrypted(stream: S, framing: Framing, meter: Meter) -> Self {
+        Self {
+            stream,
+            framing,
+            is_wire: false,
+            meter,
+        }
+    }
+
+    /// The budget.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if let Some(flood) = this.meter.flood() {
+            return Poll::Ready(Err(io::Error::other(flood)));
+        }
+        if this.meter.pauses(context) {
+            return Poll::Pending;
+        }
+        let room = buffer.remaining().min(MAX_READ);
+        let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(room));
+        ready!(Pin::new(&mut this.stream).poll_read(context, &mut piece))?;
+        let bytes = piece.filled();
+        let length = bytes.len();
+        let mut passed = this.framing.read(bytes);
+        let count = match this.is_wire {
+            true => &mut passed.bytes,
+            false => &mut passed.data,
+        };
+        *count = length as u64;
+        buffer.advance(length);
+        Poll::Ready(this.meter.add(passed).map_err(io::Error::other))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

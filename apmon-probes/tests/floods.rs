@@ -1,0 +1,242 @@
+//! Servers that send something small without end, at full speed: each check ends
+//! soon and says why, whatever its deadline, and takes no more than its budget.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only
+
+mod lab;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use apmon_core::{FailureClass, Verdict};
+use tokio::net::UdpSocket;
+
+use lab::{
+    CROWD, LONG, check,
+    flood::{self, Flood, frame, pour},
+    parse,
+    pki::Pki,
+    reason,
+    tap::tls_server,
+    tcp_server,
+};
+
+/// What a check takes at most, with all that fits the buffers of two sockets.
+const MOST: usize = 16 * 1024 * 1024 + 16 * 1024 * 1024;
+
+fn http(scheme: &str, server: SocketAddr) -> String {
+    format!("type: http\nname: x\naddress: '{scheme}://{server}'\nexpect: needle")
+}
+
+async fn ends(what: &str, section: &str, expected: &str) {
+    let outcome = check(section, CROWD).await;
+    assert_eq!(outcome.verdict(), Verdict::Down, "{what}: {}", reason(&outcome));
+    assert!(
+        reason(&outcome).contains(expected),
+        "{what}: {}",
+        reason(&outcome)
+    );
+}
+
+/// Starts a server of a flood. The number of bytes it wrote is known once its
+/// connection has ended.
+async fn server(
+    flood: Flood,
+    tls: Option<(Arc<rustls::ServerConfig>, bool)>,
+) -> (SocketAddr, Arc<AtomicUsize>) {
+    let written = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&written);
+    let flood = Arc::new(flood);
+    let address = match tls {
+        Some((config, is_http2)) => {
+            tls_server(config, move |stream| {
+                let (flood, counter) = (Arc::clone(&flood), Arc::clone(&counter));
+                async move {
+                    let bytes = pour(stream, &flood.once, &flood.again, is_http2).await;
+                    counter.fetch_add(bytes, Ordering::Relaxed);
+                }
+            })
+            .await
+        }
+        None => {
+            tcp_server(move |stream| {
+                let (flood, counter) = (Arc::clone(&flood), Arc::clone(&counter));
+                async move {
+                    let bytes = pour(stream, &flood.once, &flood.again, false).await;
+                    counter.fetch_add(bytes, Ordering::Relaxed);
+                }
+            })
+            .await
+        }
+    };
+    (address, written)
+}
+
+#[tokio::test]
+async fn a_flood_of_http_1_ends_with_its_reason() {
+    let pki = Pki::new();
+    pki.leaf("leaf");
+    let config = pki.server(&["leaf"]).protocol("http/1.1").config();
+    for (plain, tls) in flood::http1().into_iter().zip(flood::http1()) {
+        let (name, expected) = (plain.name, plain.reason);
+        let (address, written) = server(plain, None).await;
+        ends(name, &http("http", address), expected).await;
+        let (address, written_over_tls) = server(tls, Some((Arc::clone(&config), false))).await;
+        ends(name, &http("https", address), expected).await;
+        for written in [written, written_over_tls] {
+            let written = written.load(Ordering::Relaxed);
+            assert!(written <= MOST, "{name}: {written}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_http_2_ends_with_its_reason() {
+    let pki = Pki::new();
+    pki.leaf("leaf");
+    let config = pki.server(&["leaf"]).protocol("h2").config();
+    for flood in flood::http2() {
+        let (name, expected) = (flood.name, flood.reason);
+        let (address, written) = server(flood, Some((Arc::clone(&config), true))).await;
+        ends(name, &http("https", address), expected).await;
+        let written = written.load(Ordering::Relaxed);
+        assert!(written <= MOST, "{name}: {written}");
+    }
+}
+
+/// A hundred interim answers are patience, and so are thousands of small frames.
+#[tokio::test]
+async fn an_honest_server_that_sends_much_is_up() {
+    let pki = Pki::new();
+    pki.leaf("leaf");
+    let interim = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(100);
+    let letters: String = "1\r\nx\r\n".repeat(30_000);
+    let page = format!(
+        "{interim}HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{letters}6\r\nneedle\r\n0\r\n\r\n"
+    );
+    let address = lab::http_server(page).await;
+    assert_eq!(reason(&check(&http("http", address), LONG).await), "up");
+
+    let config = pki.server(&["leaf"]).protocol("h2").config();
+    let address = tls_server(config, |stream| async move {
+        let once = [
+            frame(1, 4, 1, b"\x48\x03103").repeat(100),
+            frame(8, 0, 0, &[0, 0, 0, 1]).repeat(5_000),
+            frame(1, 4, 1, &[0x88]),
+            frame(0, 0, 1, b"x").repeat(30_000),
+            frame(0, 1, 1, b"needle"),
+        ]
+        .concat();
+        pour(stream, &once, &frame(6, 0, 0, &[0; 8]), true).await;
+    })
+    .await;
+    assert_eq!(reason(&check(&http("https", address), LONG).await), "up");
+}
+
+#[tokio::test]
+async fn a_server_with_24577_headers_is_down() {
+    let pki = Pki::new();
+    pki.leaf("leaf");
+    for count in [24_577, 32_769] {
+        let lines: String = (0..count).map(|at| format!("h{at}: x\r\n")).collect();
+        let head = format!("HTTP/1.1 200 OK\r\n{lines}\r\nneedle");
+        let address = lab::http_server(head).await;
+        ends(
+            "HTTP/1.1",
+            &http("http", address),
+            "request: the answer is not HTTP",
+        )
+        .await;
+
+        // `:status: 200`, and then literals of new names (RFC 7541 section 6.2.2).
+        let fields: Vec<u8> = (0..count)
+            .flat_map(|at| [&[0, 6][..], format!("{at:06}").as_bytes(), b"\x01x"].concat())
+            .collect();
+        let config = pki.server(&["leaf"]).protocol("h2").config();
+        let fields = Arc::new(fields);
+        let address = tls_server(config, move |stream| {
+            let fields = Arc::clone(&fields);
+            async move {
+                let pieces: Vec<_> = fields.chunks(16_000).collect();
+                let mut once = frame(1, 0, 1, &[0x88]);
+                for (at, piece) in pieces.iter().enumerate() {
+                    let is_last = at + 1 == pieces.len();
+                    once.extend(frame(9, if is_last { 4 } else { 0 }, 1, piece));
+                }
+                once.extend(frame(0, 1, 1, b"needle"));
+                pour(stream, &once, &frame(6, 0, 0, &[0; 8]), true).await;
+            }
+        })
+        .await;
+        ends("HTTP/2", &http("https", address), "").await;
+    }
+}
+
+#[test]
+fn a_site_file_with_24577_headers_is_an_error_at_once() {
+    for kind in ["http", "quic"] {
+        for count in [1_001, 24_577, 32_769] {
+            let headers: Vec<_> = (0..count).map(|at| format!("h{at}: x")).collect();
+            let section = format!(
+                "type: {kind}\nname: x\naddress: https://nas.lan/\nheaders: {{{}}}",
+                headers.join(", ")
+            );
+            let Err(error) = parse(&section) else {
+                panic!("{kind} accepts {count} headers")
+            };
+            let error = error.to_string();
+            let expected = format!("contains {count} headers; use at most 1000");
+            assert!(error.contains(&expected), "{kind}: {error:.300}");
+        }
+        let headers: Vec<_> = (0..1_000).map(|at| format!("h{at}: x")).collect();
+        let section = format!(
+            "type: {kind}\nname: x\naddress: https://nas.lan/\nheaders: {{{}}}",
+            headers.join(", ")
+        );
+        parse(&section).unwrap();
+    }
+}
+
+/// Sends datagrams without end to the first sender of one.
+async fn datagrams(datagram: Vec<u8>) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (_, to) = socket.recv_from(&mut [0; 2048]).await.unwrap();
+        while socket.send_to(&datagram, to).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_flood_of_datagrams_ends_with_its_reason() {
+    let address = datagrams(vec![b'x'; 10]).await;
+    let section = format!("type: udp\nname: x\naddress: udp://{address}\nsend: x\nexpect: needle");
+    let expected = "\"needle\" not in any of the first 10000 datagrams received (100000 bytes)";
+    ends("udp", &section, expected).await;
+    let address = datagrams(vec![b'x'; 32_000]).await;
+    let section = format!("type: udp\nname: x\naddress: udp://{address}\nsend: x\nexpect: needle");
+    ends(
+        "udp, long",
+        &section,
+        "\"needle\" not in any of the first 525 datagrams received",
+    )
+    .await;
+}
+
+#[cfg(feature = "dns")]
+#[tokio::test]
+async fn a_flood_of_wrong_answers_of_a_name_server_ends_with_its_reason() {
+    let address = datagrams(vec![b'x'; 10]).await;
+    let section = format!("type: dns\nname: x\naddress: dns://{address}\nquery: web.example");
+    let outcome = check(&section, CROWD).await;
+    assert_eq!(outcome.failure().unwrap().class, FailureClass::Protocol);
+    let expected = "receive: 10000 datagrams do not answer the query (the last: ";
+    assert!(reason(&outcome).starts_with(expected), "{}", reason(&outcome));
+}
