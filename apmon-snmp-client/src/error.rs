@@ -26,6 +26,9 @@ pub enum SnmpError {
         /// The operating system's error.
         source: std::io::Error,
     },
+    /// More than this number of datagrams arrived that answer no request.
+    #[error("more than {0} datagrams do not answer any request")]
+    Flood(usize),
     /// The answer is not an SNMP message.
     #[error("unreadable answer: {0}")]
     Malformed(#[from] Malformed),

@@ -5,10 +5,10 @@
 mod lab;
 
 use std::{
-    net::UdpSocket,
+    net::{SocketAddr, UdpSocket},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -337,8 +337,9 @@ impl Drop for Flood {
     }
 }
 
-#[tokio::test]
-async fn a_flood_does_not_hide_the_deadline() {
+/// Starts an agent that answers the first request with wrong answers without end, with
+/// a pause after each eight of them.
+fn flooding(pause: Duration) -> (SocketAddr, Flood) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -355,10 +356,46 @@ async fn a_flood_does_not_hide_the_deadline() {
         let Body::Pdu(request) = message.body else { return };
         let wrong = response(request.request_id ^ 0x4000_0000);
         while !ends.load(Ordering::SeqCst) {
-            let _ = socket.send_to(&wrong, from);
+            for _ in 0..8 {
+                let _ = socket.send_to(&wrong, from);
+            }
+            if !pause.is_zero() {
+                thread::sleep(pause);
+            }
         }
     });
-    let _flood = Flood(is_over, Some(thread));
+    (address, Flood(is_over, Some(thread)))
+}
+
+#[tokio::test]
+async fn a_flood_ends_the_session_and_leaves_time_for_others() {
+    let (address, _flood) = flooding(Duration::ZERO);
+    let turns = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&turns);
+    let other = tokio::spawn(async move {
+        loop {
+            counter.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+        }
+    });
+    let deadline = Instant::now() + PATIENCE;
+    let mut session = Session::open(address, Arc::new(LabAgent::community()), Arc::default(), deadline)
+        .await
+        .unwrap();
+    let error = session.walk(&columns()[0], 10).await.unwrap_err();
+    other.abort();
+    assert_eq!(
+        error.to_string(),
+        "more than 10000 datagrams do not answer any request"
+    );
+    // Eight datagrams at a time may be all that there is so far; sixteen are a turn.
+    let turns = turns.load(Ordering::SeqCst);
+    assert!(turns >= 10_000 / 16, "{turns}");
+}
+
+#[tokio::test]
+async fn a_flood_does_not_hide_the_deadline() {
+    let (address, _flood) = flooding(Duration::from_millis(5));
     let began = Instant::now();
     let deadline = Instant::now() + SHORT;
     let mut session = Session::open(address, Arc::new(LabAgent::community()), Arc::default(), deadline)

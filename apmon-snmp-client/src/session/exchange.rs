@@ -17,9 +17,20 @@ use crate::{
     text::excerpt,
 };
 
-/// The most datagrams read before the clock is read again, so that a flood does not hide
-/// the deadline.
-const DATAGRAMS_AT_ONCE: usize = 64;
+/// The most datagrams read before other tasks have a turn and the clock is read again: a
+/// flood keeps the socket readable.
+const DATAGRAMS_AT_ONCE: usize = 16;
+
+/// The most datagrams of an operation that answer no request.
+const MOST_UNRELATED: usize = 10_000;
+
+/// What one batch of datagrams was.
+struct Batch {
+    /// The number of those that answer no request.
+    unrelated: usize,
+    /// Whether there may be more of them.
+    is_full: bool,
+}
 
 /// A received datagram.
 struct Received {
@@ -33,6 +44,7 @@ struct Received {
 impl Session {
     pub(super) async fn exchange(&mut self, operations: &mut [&mut dyn Operation]) -> Result<(), SnmpError> {
         let mut pending: Vec<PendingRequest> = Vec::with_capacity(pace::WINDOW);
+        let mut unrelated = 0;
         loop {
             self.fill(operations, &mut pending).await?;
             let Some(wake) = pending.iter().map(PendingRequest::expires).min() else {
@@ -48,7 +60,14 @@ impl Session {
                 continue;
             }
             if self.transport.readable(wake.min(self.deadline)).await? {
-                self.receive(operations, &mut pending).await?;
+                let batch = self.receive(operations, &mut pending).await?;
+                unrelated += batch.unrelated;
+                if unrelated > MOST_UNRELATED {
+                    return Err(SnmpError::Flood(MOST_UNRELATED));
+                }
+                if batch.is_full {
+                    tokio::task::yield_now().await;
+                }
             }
         }
     }
@@ -136,18 +155,23 @@ impl Session {
         &mut self,
         operations: &mut [&mut dyn Operation],
         pending: &mut Vec<PendingRequest>,
-    ) -> Result<(), SnmpError> {
+    ) -> Result<Batch, SnmpError> {
+        let mut unrelated = 0;
         for _ in 0..DATAGRAMS_AT_ONCE {
             let Some(received) = self.next_datagram(pending)? else {
-                break;
+                return Ok(Batch {
+                    unrelated,
+                    is_full: false,
+                });
             };
             let Received { length, id, incoming } = received;
             // Late answers to earlier requests are dropped.
             let Some(at) = pending.iter().position(|request| request.sent(id).is_some()) else {
+                unrelated += 1;
                 continue;
             };
             match incoming {
-                Incoming::Ignored => {}
+                Incoming::Ignored => unrelated += 1,
                 Incoming::Answer(pdu) => {
                     let request = pending.swap_remove(at);
                     self.answers += 1;
@@ -183,7 +207,10 @@ impl Session {
                 }
             }
         }
-        Ok(())
+        Ok(Batch {
+            unrelated,
+            is_full: true,
+        })
     }
 
     /// Reads the next datagram that has arrived, if any.
