@@ -1,14 +1,16 @@
 //! Whether an answer or a failure allows another attempt.
 
-use std::{borrow::Cow, error::Error, time::Duration};
+use std::{borrow::Cow, error::Error, io, time::Duration};
 
 use apmon_core::{Clock, DeliveryError, SystemClock, config::StatusRange, text::excerpt};
-use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
-use percent_encoding::{CONTROLS, utf8_percent_encode};
-use reqwest::{
+use hyper::{
     Method, StatusCode,
     header::{DATE, HeaderMap, RETRY_AFTER},
 };
+use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
+use percent_encoding::{CONTROLS, utf8_percent_encode};
+
+use crate::resolve::ResolveError;
 
 /// The longest wait that a receiver may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
@@ -29,6 +31,23 @@ pub(crate) enum Redirect {
     Downgrade,
     #[error("redirects to another host or port, to which its \"headers\" must not be sent")]
     Elsewhere,
+}
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestError {
+    #[error("the URL cannot be requested over HTTP")]
+    Url,
+    #[error("the host has no valid name for a certificate")]
+    Name,
+    #[error("redirected")]
+    Redirect(#[from] Redirect),
+    #[error("not resolved")]
+    Resolve(#[from] ResolveError),
+    #[error("not connected")]
+    Connection(#[source] io::Error),
+    #[error("no answer")]
+    Http(#[source] hyper::Error),
 }
 
 /// Reads from an answer's body how long to wait before the next attempt.
@@ -135,9 +154,9 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 }
 
 /// The error of a request that got no answer.
-pub(crate) fn failed(origin: &str, error: reqwest::Error, without_roots: Option<&str>) -> DeliveryError {
-    let is_final = error.is_redirect() || error.is_builder();
-    let mut reason = format!("{origin}: {}", cause(&error.without_url()));
+pub(crate) fn failed(origin: &str, error: &RequestError, without_roots: Option<&str>) -> DeliveryError {
+    let is_final = matches!(error, RequestError::Redirect(_) | RequestError::Url);
+    let mut reason = format!("{origin}: {}", cause(error));
     if let Some(missing) = without_roots {
         reason.push_str(&format!(" ({})", excerpt(missing, 200)));
     }

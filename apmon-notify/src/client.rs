@@ -1,5 +1,8 @@
 //! The HTTP client that webhooks and heartbeats share, created on first use.
 
+mod bounded;
+mod connection;
+
 use std::{
     fmt,
     sync::{Arc, OnceLock},
@@ -8,19 +11,24 @@ use std::{
 
 use apmon_core::{DeliveryError, Names, Services};
 use apmon_tls::{Authorities, Trust, Verifier, client_config};
-use reqwest::{
-    Client, Method, Response, StatusCode,
-    header::{HeaderMap, RETRY_AFTER},
-    redirect,
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::{
+    Method, Response, StatusCode,
+    body::Incoming,
+    header::{ACCEPT, AUTHORIZATION, HOST, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT},
 };
+use percent_encoding::percent_decode_str;
+use rustls::ClientConfig;
 use tokio::sync::OnceCell;
-use url::Url;
+use url::{Position, Url};
 
+use self::connection::{Connection, Idle};
 use crate::{
-    answer::{self, MAX_REDIRECTS, SuccessCriteria},
+    answer::{self, MAX_REDIRECTS, RequestError, SuccessCriteria},
     authority::{AuthorityError, authorities},
     http_url::origin,
-    resolve::HttpResolver,
 };
 
 /// How much of an answer's body is read.
@@ -29,9 +37,7 @@ const MAX_BODY: usize = 64 * 1024;
 /// How long the body is waited for if the status alone decides.
 const MAX_DRAIN: Duration = Duration::from_secs(1);
 
-/// How long an idle connection is kept. After that it may be dead without either end
-/// knowing, and the next notification would wait on it until its timeout.
-const MAX_IDLE: Duration = Duration::from_secs(5);
+const USER_AGENT_TEXT: &str = concat!("apmon/", env!("CARGO_PKG_VERSION"));
 
 /// The HTTP client of this process.
 ///
@@ -42,21 +48,20 @@ const MAX_IDLE: Duration = Duration::from_secs(5);
 /// Creating it reads the system's certificates (about 13 ms), which is done on first
 /// use and on a thread of its own. A clone is the same client.
 #[derive(Clone)]
-pub struct HttpClient(Arc<Clients>);
+pub struct HttpClient(Arc<Shared>);
 
-struct Clients {
+struct Shared {
     names: Arc<dyn Names>,
-    without_redirects: OnceCell<Client>,
-    with_redirects: OnceCell<Client>,
-    within_origin: OnceCell<Client>,
+    tls: OnceCell<Arc<ClientConfig>>,
+    idle: Arc<Idle>,
 }
 
 /// The client of a process, as a shared service.
 #[derive(Default)]
-struct Shared(OnceLock<HttpClient>);
+struct OfProcess(OnceLock<HttpClient>);
 
 /// The redirects that are followed.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Follow {
     None,
     /// Redirects to the same scheme, host and port.
@@ -95,6 +100,46 @@ impl Request {
             (true, false) => Follow::All,
         }
     }
+
+    /// The request as it is sent to `url`.
+    fn message(&self, url: &Url) -> Result<hyper::Request<Full<Bytes>>, RequestError> {
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(RequestError::Url);
+        }
+        let path = url[Position::BeforePath..Position::AfterQuery].parse();
+        let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]);
+        let body = self.body.clone().unwrap_or_default();
+        let mut message = hyper::Request::new(Full::new(Bytes::from(body)));
+        *message.method_mut() = self.method.clone();
+        *message.uri_mut() = path.map_err(|_| RequestError::Url)?;
+        let headers = message.headers_mut();
+        headers.insert(HOST, host.map_err(|_| RequestError::Url)?);
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_TEXT));
+        // A password is for the server for which it was configured.
+        if url.origin() == self.url.origin()
+            && let Some(authorization) = basic(&self.url)
+        {
+            headers.insert(AUTHORIZATION, authorization);
+        }
+        for (name, value) in &self.headers {
+            headers.insert(name, value.clone());
+        }
+        Ok(message)
+    }
+}
+
+/// The `Authorization` header for user name and password of a URL (RFC 7617).
+fn basic(url: &Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let mut pair: Vec<u8> = percent_decode_str(url.username()).collect();
+    pair.push(b':');
+    pair.extend(percent_decode_str(url.password().unwrap_or("")));
+    let mut value = HeaderValue::from_str(&format!("Basic {}", BASE64_STANDARD.encode(pair))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// The parts of an answer that may be shown.
@@ -112,18 +157,17 @@ impl HttpClient {
     /// ([`Services::names`](apmon_core::Services::names)).
     #[must_use]
     pub fn new(names: Arc<dyn Names>) -> Self {
-        Self(Arc::new(Clients {
+        Self(Arc::new(Shared {
             names,
-            without_redirects: OnceCell::new(),
-            with_redirects: OnceCell::new(),
-            within_origin: OnceCell::new(),
+            tls: OnceCell::new(),
+            idle: Arc::default(),
         }))
     }
 
     /// The client that the channels and heartbeats of a process share.
     #[must_use]
     pub fn of(services: &Services) -> Self {
-        let shared = services.shared::<Shared>();
+        let shared = services.shared::<OfProcess>();
         let client = shared.0.get_or_init(|| Self::new(services.names()));
         client.clone()
     }
@@ -154,49 +198,102 @@ impl HttpClient {
         criteria: &SuccessCriteria<'_>,
         received: &mut Answer,
     ) -> Result<(), DeliveryError> {
-        let follow = request.follow();
-        let cell = match follow {
-            Follow::None => &self.0.without_redirects,
-            Follow::Origin => &self.0.within_origin,
-            Follow::All => &self.0.with_redirects,
-        };
-        let mut without_roots = None;
-        let client = match cell.get_or_try_init(|| create(follow, &self.0.names)).await {
-            Ok(client) => client.clone(),
-            Err(CreateError::NoAuthorities { client, reason }) => {
-                without_roots = Some(reason);
-                client
-            }
-            Err(CreateError::NoClient(reason)) => {
+        let (tls, without_roots) = match self.0.tls.get_or_try_init(create).await {
+            Ok(tls) => (Arc::clone(tls), None),
+            Err(CreateError::NoAuthorities { tls, reason }) => (tls, Some(reason)),
+            Err(CreateError::NotRead(reason)) => {
                 return Err(DeliveryError::retryable(format!(
                     "{origin}: cannot create an HTTP client: {reason}"
                 )));
             }
         };
-        let method = request.method.clone();
-        let mut builder = client
-            .request(request.method, request.url)
-            .headers(request.headers);
-        if let Some(body) = request.body {
-            builder = builder.body(body);
-        }
-        let response = builder
-            .send()
-            .await
-            .map_err(|error| answer::failed(origin, error, without_roots.as_deref()))?;
-        let (status, headers) = (response.status(), response.headers().clone());
+        let answer = self.follow(&request, &tls).await;
+        let (response, open) =
+            answer.map_err(|error| answer::failed(origin, &error, without_roots.as_deref()))?;
+        let (head, body) = response.into_parts();
+        let (status, headers) = (head.status, head.headers);
         received.status = Some(status);
         let asked = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         received.retry_after = asked.map(str::to_owned);
         if criteria.needs_body(status) {
-            receive(response, criteria, received).await;
+            receive(body, criteria, received).await;
         } else {
             // The status decides, whether the body arrives or not.
-            let rest = receive(response, criteria, received);
+            let rest = receive(body, criteria, received);
             let _ = tokio::time::timeout(MAX_DRAIN, rest).await;
         }
-        criteria.judge(origin, &method, status, &headers, &received.body)
+        if received.is_complete {
+            self.0.idle.keep(&open.url, open.connection);
+        }
+        criteria.judge(origin, &request.method, status, &headers, &received.body)
     }
+
+    /// Makes a request and follows its redirects.
+    async fn follow(
+        &self,
+        request: &Request,
+        tls: &Arc<ClientConfig>,
+    ) -> Result<(Response<Incoming>, Open), RequestError> {
+        let follow = request.follow();
+        let mut url = request.url.clone();
+        let mut redirects = 0;
+        loop {
+            let (response, connection) = self.send(request, &url, tls).await?;
+            let Some(next) = redirected(&response, &url).filter(|_| follow != Follow::None) else {
+                return Ok((response, Open { url, connection }));
+            };
+            if redirects == MAX_REDIRECTS {
+                return Err(answer::Redirect::TooMany.into());
+            } else if url.scheme() == "https" && next.scheme() != "https" {
+                return Err(answer::Redirect::Downgrade.into());
+            } else if follow == Follow::Origin && next.origin() != request.url.origin() {
+                return Err(answer::Redirect::Elsewhere.into());
+            }
+            redirects += 1;
+            url = next;
+        }
+    }
+
+    /// Sends a request to `url`, over a kept connection if there is one.
+    async fn send(
+        &self,
+        request: &Request,
+        url: &Url,
+        tls: &Arc<ClientConfig>,
+    ) -> Result<(Response<Incoming>, Connection), RequestError> {
+        let mut message = request.message(url)?;
+        while let Some(mut connection) = self.0.idle.take(url).await {
+            match connection.send(message).await {
+                Ok(response) => return Ok((response, connection)),
+                // The receiver closed it before the request was sent.
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => message = unsent,
+                    None => return Err(RequestError::Http(error.into_error())),
+                },
+            }
+        }
+        let mut connection = Connection::open(url, &*self.0.names, tls).await?;
+        match connection.send(message).await {
+            Ok(response) => Ok((response, connection)),
+            Err(error) => Err(RequestError::Http(error.into_error())),
+        }
+    }
+}
+
+/// A connection whose answer is being read.
+struct Open {
+    url: Url,
+    connection: Connection,
+}
+
+/// The address to which an answer redirects, if it is one of HTTP.
+fn redirected(response: &Response<Incoming>, from: &Url) -> Option<Url> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let location = response.headers().get(LOCATION)?.to_str().ok()?;
+    let next = from.join(location).ok()?;
+    (matches!(next.scheme(), "http" | "https") && next.host().is_some()).then_some(next)
 }
 
 impl fmt::Debug for HttpClient {
@@ -207,74 +304,42 @@ impl fmt::Debug for HttpClient {
 
 /// Reads the body, so that the connection can be reused and the required text can be
 /// found.
-async fn receive(mut response: Response, criteria: &SuccessCriteria<'_>, received: &mut Answer) {
+async fn receive(mut incoming: Incoming, criteria: &SuccessCriteria<'_>, received: &mut Answer) {
     let body = &mut received.body;
-    while let Ok(next) = response.chunk().await {
-        let Some(chunk) = next else {
-            received.is_complete = true;
-            return;
-        };
+    while let Some(next) = incoming.frame().await {
+        let Ok(frame) = next else { return };
+        let Some(chunk) = frame.data_ref() else { continue };
         let room = MAX_BODY - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if body.len() == MAX_BODY || criteria.contains_text(body) {
             return;
         }
     }
+    received.is_complete = true;
 }
 
-/// Why there is no client that can be kept.
+/// Why there is no TLS configuration that can be kept.
 enum CreateError {
-    /// The client trusts no authority. It works for http only, and another one is
-    /// created for the next request, since certificates may be installed meanwhile.
-    NoAuthorities { client: Client, reason: String },
-    /// No client could be created.
-    NoClient(String),
+    /// It trusts no authority. It works for http only, and another one is created for the
+    /// next request, since certificates may be installed meanwhile.
+    NoAuthorities { tls: Arc<ClientConfig>, reason: String },
+    /// The authorities could not be read.
+    NotRead(String),
 }
 
-/// Creates a client.
-async fn create(follow: Follow, names: &Arc<dyn Names>) -> Result<Client, CreateError> {
+/// Creates the TLS configuration.
+async fn create() -> Result<Arc<ClientConfig>, CreateError> {
     let (authorities, missing) = match authorities().await {
         Ok(authorities) => (authorities, None),
         Err(AuthorityError::None(error)) => (Authorities::none(), Some(error.to_string())),
-        Err(AuthorityError::NotRead(reason)) => return Err(CreateError::NoClient(reason)),
+        Err(AuthorityError::NotRead(reason)) => return Err(CreateError::NotRead(reason)),
     };
     // HTTP/1.1 only: a connection that died unnoticed is abandoned at the first timeout,
     // whereas HTTP/2 would send every later notification on it too.
     let verifier = Verifier::new(Trust::signed_by(Arc::new(authorities)));
-    let config = client_config(verifier, &[b"http/1.1"]);
-    let client = Client::builder()
-        .tls_backend_preconfigured(config)
-        .dns_resolver(HttpResolver(Arc::clone(names)))
-        .no_proxy()
-        .referer(false) // it would carry the URL's token to the next host
-        .redirect(match follow {
-            Follow::None => redirect::Policy::none(),
-            Follow::Origin => redirects(true),
-            Follow::All => redirects(false),
-        })
-        .pool_idle_timeout(MAX_IDLE)
-        .tcp_nodelay(true)
-        .user_agent(concat!("apmon/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| CreateError::NoClient(answer::cause(&error)))?;
+    let tls = Arc::new(client_config(verifier, &[b"http/1.1"]));
     match missing {
-        None => Ok(client),
-        Some(reason) => Err(CreateError::NoAuthorities { client, reason }),
+        None => Ok(tls),
+        Some(reason) => Err(CreateError::NoAuthorities { tls, reason }),
     }
-}
-
-fn redirects(within_origin: bool) -> redirect::Policy {
-    redirect::Policy::custom(move |attempt| {
-        let from = attempt.previous().last().map(Url::scheme);
-        if attempt.previous().len() > MAX_REDIRECTS {
-            attempt.error(answer::Redirect::TooMany)
-        } else if from == Some("https") && attempt.url().scheme() != "https" {
-            attempt.error(answer::Redirect::Downgrade)
-        } else if within_origin && attempt.previous().first().map(Url::origin) != Some(attempt.url().origin())
-        {
-            attempt.error(answer::Redirect::Elsewhere)
-        } else {
-            attempt.follow()
-        }
-    })
 }

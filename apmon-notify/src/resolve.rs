@@ -1,13 +1,8 @@
 //! Resolves names to addresses, with the resolver of the process.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::IpAddr, time::Duration};
 
 use apmon_core::{Names, config::ResolveOptions};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::time::Instant;
 
 /// The timeout of a look-up. The timeout of a delivery usually comes first.
@@ -28,18 +23,4 @@ pub(crate) async fn addresses(names: &dyn Names, host: &str) -> Result<Vec<IpAdd
         .addresses(host, ResolveOptions::default(), Instant::now() + TIMEOUT)
         .await
         .map_err(|failure| ResolveError(failure.reason))
-}
-
-/// A resolver for reqwest, whose own one blocks a thread for each name that a name
-/// server does not answer.
-pub(crate) struct HttpResolver(pub(crate) Arc<dyn Names>);
-
-impl Resolve for HttpResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let names = Arc::clone(&self.0);
-        Box::pin(async move {
-            let addresses = addresses(&*names, name.as_str()).await?;
-            Ok(Box::new(addresses.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
-        })
-    }
 }

@@ -29,6 +29,8 @@ use crate::{
 const MAX_REFUSAL_WAIT: Duration = Duration::from_millis(100);
 /// How long to wait until the receiver closes the connection.
 const MAX_CLOSE_WAIT: Duration = Duration::from_secs(1);
+/// How often the receiver is read meanwhile, 64 bytes at a time.
+const MAX_READS: usize = 1_000;
 /// The maximum length of a message. A receiver must accept 480 octets and should accept
 /// 2048 (RFC 5424, section 6.1).
 const MAX_LENGTH: usize = 2048;
@@ -188,7 +190,12 @@ async fn connection(mut stream: TcpStream, line: &str) -> io::Result<()> {
     stream.shutdown().await?;
     let mut nothing = [0; 64];
     let closed = async {
-        while stream.read(&mut nothing).await? > 0 {}
+        // A receiver that talks all the time has received the message too.
+        for _ in 0..MAX_READS {
+            if stream.read(&mut nothing).await? == 0 {
+                break;
+            }
+        }
         io::Result::Ok(())
     };
     // A receiver that does not close the connection has received the message too.

@@ -14,13 +14,16 @@ use apmon_core::{
     text::printable,
 };
 use async_trait::async_trait;
-use reqwest::{
+use hyper::{
     Method,
     header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
 use url::Url;
 
-use self::preset::{Filled, Preset};
+use self::{
+    options::MAX_HEADERS,
+    preset::{Filled, Preset},
+};
 pub use self::{
     options::{RequestEncoding, RequestMethod, WebhookOptions},
     preset::table::PresetName,
@@ -149,6 +152,9 @@ pub enum WebhookError {
     /// A header is not valid.
     #[error("\"headers\": {0} is not a valid header")]
     Header(String),
+    /// There are too many headers.
+    #[error("\"headers\" contains {0} headers; use at most {MAX_HEADERS}")]
+    Headers(usize),
 }
 
 impl Webhook {
@@ -424,6 +430,9 @@ fn http_url(text: &Secret) -> Option<Url> {
 
 fn headers(options: &WebhookOptions) -> Result<HeaderMap, WebhookError> {
     let mut headers = HeaderMap::new();
+    if options.headers.len() > MAX_HEADERS {
+        return Err(WebhookError::Headers(options.headers.len()));
+    }
     for (name, value) in &options.headers {
         let wrong = || WebhookError::Header(printable(name).into_owned());
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;

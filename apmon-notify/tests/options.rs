@@ -395,3 +395,18 @@ fn a_recipient_shows_its_mail_server() {
         "::1:25 (clear text), from a@b"
     );
 }
+
+#[test]
+fn a_webhook_with_24577_headers_is_one_error() {
+    let headers: Vec<_> = (0..24_577).map(|at| format!("h{at}: x")).collect();
+    let errors = errors(&format!(
+        "outage_webhooks:\n- endpoint_url: http://h/\n  request_method: POST\n  request_encoding: JSON\n  headers: {{{}}}",
+        headers.join(", ")
+    ));
+    assert_eq!(errors.len(), 1);
+    assert!(
+        errors[0].contains("contains 24577 headers; use at most 1000"),
+        "{}",
+        errors[0]
+    );
+}

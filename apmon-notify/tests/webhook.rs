@@ -379,6 +379,16 @@ fn unchecked_options_are_validated() {
     assert_eq!(error(missing).to_string(), "\"endpoint_url\" is missing");
     let json = options("http://h/", RequestMethod::Get, RequestEncoding::Json);
     assert_eq!(error(json), WebhookError::JsonByGet);
+    let many = WebhookOptions {
+        headers: (0..24_577)
+            .map(|at| (format!("h{at}"), Secret::new("x")))
+            .collect(),
+        ..good()
+    };
+    assert_eq!(
+        error(many).to_string(),
+        "\"headers\" contains 24577 headers; use at most 1000"
+    );
     for url in ["ftp://h/T0KEN", "T0KEN", ""] {
         let error = error(options(url, RequestMethod::Post, RequestEncoding::Url));
         assert_eq!(

@@ -21,7 +21,12 @@ use super::error::SmtpError;
 /// whole answer again with each of its lines.
 const MAX_REPLY: usize = 16 * 1024;
 
+/// The most lines of an answer; a server's list of extensions has some 20. Each line
+/// makes lettre parse all lines before it again.
+const MAX_LINES: usize = 100;
+
 const TOO_LONG: &str = "the answer is longer than 16384 bytes";
+const TOO_MANY_LINES: &str = "the answer has more than 100 lines";
 
 /// The greeting that lettre expects first on every connection. After STARTTLS the
 /// server does not send one (RFC 3207 section 4.2), so this takes its place.
@@ -35,6 +40,8 @@ pub(super) struct Stream {
     greeting: &'static [u8],
     /// Bytes read since the last write.
     reply_length: usize,
+    /// Lines read since the last write.
+    reply_lines: usize,
 }
 
 #[derive(Debug)]
@@ -62,6 +69,7 @@ impl Stream {
             transport,
             greeting,
             reply_length: 0,
+            reply_lines: 0,
         }
     }
 
@@ -103,14 +111,19 @@ impl AsyncRead for Stream {
             Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Transport::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
         };
-        this.reply_length += buf.filled().len() - before;
-        read
+        let bytes = &buf.filled()[before..];
+        this.reply_length += bytes.len();
+        this.reply_lines += bytes.iter().filter(|byte| **byte == b'\n').count();
+        match this.reply_lines > MAX_LINES {
+            true => Poll::Ready(Err(io::Error::other(TOO_MANY_LINES))),
+            false => read,
+        }
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.reply_length = 0;
+        (self.reply_length, self.reply_lines) = (0, 0);
         self.writer().poll_write(cx, bytes)
     }
 
@@ -172,8 +185,13 @@ impl PlaintextDialogue {
     /// The text of a positive answer, line by line; any other answer is an error.
     async fn reply(&mut self, step: &'static str) -> Result<String, SmtpError> {
         let mut text = String::new();
+        let mut lines = 0;
         loop {
             let line = self.line(step).await?;
+            lines += 1;
+            if lines > MAX_LINES {
+                return Err(SmtpError::Other(format!("{step}: {TOO_MANY_LINES}")));
+            }
             let code = line
                 .get(..3)
                 .filter(|code| code.bytes().all(|c| c.is_ascii_digit()));

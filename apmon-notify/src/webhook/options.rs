@@ -59,8 +59,8 @@ pub struct WebhookOptions {
     /// The values of the preset's options, by name.
     #[serde(skip)]
     pub values: BTreeMap<String, Secret>,
-    /// Additional headers, each `Name: value`. Their values are never shown. (An
-    /// addition.)
+    /// Additional headers, at most 1,000, each `Name: value`. Their values are never
+    /// shown. (An addition.)
     #[serde(default)]
     pub headers: BTreeMap<String, Secret>,
     /// Timeout of one attempt in seconds. Default: `max_try_secs`. (An addition.)
@@ -83,6 +83,9 @@ enum Statuses {
     One(StatusRange),
     Many(Vec<StatusRange>),
 }
+
+/// The most headers of a webhook. Receivers accept about a hundred.
+pub(super) const MAX_HEADERS: usize = 1000;
 
 /// Headers that frame the body or belong to the connection, and those that apmon sets.
 const RESERVED_HEADERS: [&str; 9] = [
@@ -129,6 +132,12 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<WebhookOptions> {
 }
 
 fn check_headers(section: &mut Section<'_>, headers: &BTreeMap<String, Secret>) {
+    if headers.len() > MAX_HEADERS {
+        let count = headers.len();
+        let words = format!("contains {count} headers; use at most {MAX_HEADERS}");
+        section.error("headers", words);
+        return;
+    }
     let mut names = BTreeSet::new();
     for (name, value) in headers {
         let shown = excerpt(name, 60);

@@ -38,6 +38,10 @@ pub enum Behaviour {
     Answers(String),
     /// Sends this text and then never stops.
     Endless(String),
+    /// Sends this text for each request of the connection.
+    AnswersAll(String),
+    /// Sends this text over and over.
+    Repeats(String),
     /// Reads the request and sends nothing.
     Silent,
     /// Closes after the request.
@@ -100,6 +104,17 @@ fn serve(mut stream: TcpStream, behaviour: &Behaviour, log: &Mutex<Vec<Received>
         Behaviour::Endless(head) => {
             let _ = stream.write_all(head.as_bytes());
             while stream.write_all(&[b'x'; 4096]).is_ok() {}
+        }
+        Behaviour::AnswersAll(text) => {
+            while stream.write_all(text.as_bytes()).is_ok()
+                && let Some(received) = read(&mut stream)
+            {
+                log.lock().unwrap().push(received);
+            }
+        }
+        Behaviour::Repeats(text) => {
+            let text = text.repeat(1000);
+            while stream.write_all(text.as_bytes()).is_ok() {}
         }
         Behaviour::Silent => thread::sleep(Duration::from_secs(60)),
         Behaviour::Closes => {}
