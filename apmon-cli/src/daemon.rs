@@ -24,6 +24,7 @@ use self::{
 use crate::{
     api, console, location, memory,
     options::CommonArgs,
+    runtime,
     site::{self, Process, RunMode},
     store,
 };
@@ -47,9 +48,7 @@ pub(crate) struct RunArgs {
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = runtime::create()?;
     let code = runtime.block_on(supervise(args))?;
     runtime.shutdown_background();
     console::finish(OUTPUT_TIMEOUT);

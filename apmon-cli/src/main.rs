@@ -25,6 +25,7 @@ mod plural;
 mod progress;
 mod reference;
 mod registry;
+mod runtime;
 mod sink;
 mod site;
 #[cfg_attr(not(feature = "snmp"), path = "snmp/not_built.rs")]

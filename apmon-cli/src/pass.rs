@@ -15,6 +15,7 @@ use crate::{
     console, exclusive, location, notify,
     options::CommonArgs,
     plural::count,
+    runtime,
     site::{self, Process, RunMode},
     summary, thread,
 };
@@ -79,9 +80,7 @@ pub(crate) fn run(args: &PassArgs) -> anyhow::Result<ExitCode> {
 /// Runs all sites concurrently; a site that cannot run does not keep the others
 /// from running.
 fn passes(args: &PassArgs) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = runtime::create()?;
     let (configs, unknown) = location::site_files(&args.configs);
     let process = Process::with(args.configs.len());
     if args.common.no_notify {
