@@ -6,6 +6,7 @@ mod cost;
 mod dead;
 mod engine;
 mod field;
+mod hostile;
 mod memory;
 mod names;
 mod peer;
@@ -75,6 +76,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
         ("alerts", alert::rows),
         ("one pass, and memory", memory::rows),
         ("targets that never answer", dead::rows),
+        ("hostile servers", hostile::rows),
         ("names that do not resolve", names::rows),
         ("snmp", snmp::rows),
     ];

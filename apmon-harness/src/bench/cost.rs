@@ -12,6 +12,7 @@ use std::{
 use crate::{
     fault::{During, Fault},
     process::{self, Running},
+    stopwatch::Stopwatch,
 };
 
 /// The words before a site's lateness in the daemon's log.
@@ -61,6 +62,8 @@ pub(super) struct Measured {
     pub(super) cpu: f64,
     /// Peak memory in kB.
     pub(super) peak: f64,
+    /// The time from SIGTERM to the end of the process.
+    pub(super) stop: Duration,
     log: String,
 }
 
@@ -137,9 +140,11 @@ fn measure_by(
     thread::sleep(window);
     let cpu = cpu_of(apmon.id())? - before;
     let peak = memory_of(apmon.id(), "VmHWM")?;
+    let watch = Stopwatch::start();
     apmon.stop(Duration::from_secs(5))?;
+    let stop = watch.elapsed();
     let log = fs::read_to_string(&log).during(format!("read {}", log.display()))?;
-    Ok(Measured { cpu, peak, log })
+    Ok(Measured { cpu, peak, stop, log })
 }
 
 /// The number after a name: 1.60 of `p99 1.60 ms`.
