@@ -388,7 +388,7 @@ fn a_site_file_of_the_same_stem_is_another_site() {
         "mkdir /var/lib/apmon
          STATE_DIRECTORY=/var/lib/apmon $run home.yaml >daemon.out 2>&1 &
          unset STATE_DIRECTORY
-         until grep -q OUTAGE daemon.out; do sleep 0.1; done
+         until grep -qs OUTAGE daemon.out; do sleep 0.1; done
          \"$0\" status other/home.yaml
          \"$0\" other/home.yaml
          \"$0\" status other/home.yaml | head -1
@@ -416,7 +416,7 @@ fn without_a_registry_of_the_machine_that_of_the_user_is_used() {
         "mount -t tmpfs -o ro none /run; mkdir xdg
          unset STATE_DIRECTORY RUNTIME_DIRECTORY; export XDG_RUNTIME_DIR=$PWD/xdg
          $run -v -s own.db home.yaml >daemon.out 2>daemon.err &
-         until grep -q OUTAGE daemon.out; do sleep 0.1; done
+         until grep -qs OUTAGE daemon.out; do sleep 0.1; done
          \"$0\" status HomeLab | sed -n 2p
          ls xdg/apmon | wc -l
          kill $!; wait $!",
