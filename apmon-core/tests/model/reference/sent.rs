@@ -9,7 +9,7 @@ impl Reference {
         if !seen.id.starts_with(&format!("{}-{}", seen.incident, seen.number)) {
             self.complain(format!("{seen:?} has a strange id"));
         }
-        if let Some(&known) = self.by_id.get(&seen.id) {
+        if let Some(known) = self.known(&seen.id, channel) {
             let notification = &self.notifications[known];
             if !notification.void {
                 if !notification
@@ -38,7 +38,7 @@ impl Reference {
         }
         let notification = match seen.kind {
             Reminder => self.decide_reminder(seen),
-            _ => self.find_unseen(seen),
+            _ => self.find_unseen(seen, channel),
         };
         let Some(notification) = notification else {
             self.complain(format!("unexpected {:?}: {}", seen.kind, seen.text));
@@ -49,17 +49,43 @@ impl Reference {
             self.complain(format!("two ids for one incident: {}", seen.text));
         }
         self.notifications[notification].seen = Some(seen.clone());
-        self.by_id.insert(seen.id.clone(), notification);
+        self.by_id.entry(seen.id.clone()).or_default().push(notification);
         Some(notification)
     }
 
-    fn find_unseen(&self, seen: &Notification) -> Option<usize> {
+    /// The notification of this id that the channel is to receive. If it is none of them, one that
+    /// was not seen yet may be, or the last.
+    pub(super) fn known(&self, id: &str, channel: &str) -> Option<usize> {
+        let known = self.by_id.get(id)?.iter().copied().rev();
+        let waits = |at: &usize| self.notifications[*at].due.get(channel) == Some(&Due::Waiting);
+        let is_for_it = |at: &usize| self.notifications[*at].addressed.contains(channel);
+        let is_void = |at: &usize| self.notifications[*at].void;
+        let of_it = known.clone().filter(|at| !is_void(at) && is_for_it(at));
+        of_it
+            .clone()
+            .find(waits)
+            .or_else(|| of_it.clone().next())
+            .or_else(|| {
+                let last = known.clone().next()?;
+                let incident = self.notifications[last].incident;
+                let monitor = &self.monitors[self.notifications[last].monitor.as_str()];
+                let mut unseen = monitor.notifications.iter().map(|at| &self.notifications[*at]);
+                let is_unseen = unseen.any(|other| {
+                    other.seen.is_none() && other.incident == incident && other.addressed.contains(channel)
+                });
+                (!is_unseen).then_some(last)
+            })
+    }
+
+    fn find_unseen(&self, seen: &Notification, channel: &str) -> Option<usize> {
         let notifications = &self.monitors.get(seen.monitor.as_str())?.notifications;
         let is_it = |notification: &Expected| notification.seen.is_none() && notification.kind == seen.kind;
-        notifications
+        let unseen = notifications
             .iter()
             .copied()
-            .find(|notification| is_it(&self.notifications[*notification]))
+            .filter(|notification| is_it(&self.notifications[*notification]));
+        let is_for_it = |at: &usize| self.notifications[*at].addressed.contains(channel);
+        unseen.clone().find(is_for_it).or_else(|| unseen.clone().next())
     }
 
     fn decide_reminder(&mut self, seen: &Notification) -> Option<usize> {
@@ -80,10 +106,10 @@ impl Reference {
         // It may have waited for the disk while the site file was edited.
         let setup_now = std::mem::replace(&mut self.setup, setup_then);
         let notification = self.decide(&name, &mut expected, Reminder, incident, &policy);
-        self.setup = setup_now;
-        self.readdress();
-        self.notifications[notification].at = at;
+        let setup_then = std::mem::replace(&mut self.setup, setup_now);
         *self.expected(&name) = expected;
+        self.readdress(&setup_then);
+        self.notifications[notification].at = at;
         Some(notification)
     }
 
