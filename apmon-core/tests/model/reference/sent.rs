@@ -9,7 +9,7 @@ impl Reference {
         if !seen.id.starts_with(&format!("{}-{}", seen.incident, seen.number)) {
             self.complain(format!("{seen:?} has a strange id"));
         }
-        if let Some(known) = self.known(&seen.id, channel) {
+        if let Some(known) = self.known(seen, channel) {
             let notification = &self.notifications[known];
             if !notification.void {
                 if !notification
@@ -53,27 +53,27 @@ impl Reference {
         Some(notification)
     }
 
-    /// The notification of this id that the channel is to receive. If it is none of them, one that
-    /// was not seen yet may be, or the last.
-    pub(super) fn known(&self, id: &str, channel: &str) -> Option<usize> {
-        let known = self.by_id.get(id)?.iter().copied().rev();
-        let waits = |at: &usize| self.notifications[*at].due.get(channel) == Some(&Due::Waiting);
-        let is_for_it = |at: &usize| self.notifications[*at].addressed.contains(channel);
-        let is_void = |at: &usize| self.notifications[*at].void;
-        let of_it = known.clone().filter(|at| !is_void(at) && is_for_it(at));
-        of_it
-            .clone()
+    /// The notification that the engine's is, if it is known: one that was owed to some channels
+    /// has the id of the one that others received in time, and another moment.
+    pub(super) fn known(&self, seen: &Notification, channel: &str) -> Option<usize> {
+        let of_id = self.by_id.get(&seen.id)?.iter().copied().rev();
+        let expected = |at: usize| &self.notifications[at];
+        let same = of_id.clone().filter(|at| {
+            let before = expected(*at).seen.as_ref();
+            !expected(*at).void && before.is_some_and(|before| is_same(before, seen))
+        });
+        let waits = |at: &usize| expected(*at).due.get(channel) == Some(&Due::Waiting);
+        same.clone()
             .find(waits)
-            .or_else(|| of_it.clone().next())
+            .or_else(|| same.clone().next())
             .or_else(|| {
-                let last = known.clone().next()?;
-                let incident = self.notifications[last].incident;
-                let monitor = &self.monitors[self.notifications[last].monitor.as_str()];
-                let mut unseen = monitor.notifications.iter().map(|at| &self.notifications[*at]);
-                let is_unseen = unseen.any(|other| {
-                    other.seen.is_none() && other.incident == incident && other.addressed.contains(channel)
-                });
-                (!is_unseen).then_some(last)
+                let last = of_id.clone().next()?;
+                let of_monitor = &self.monitors[seen.monitor.as_str()].notifications;
+                let is_unseen = |at: &usize| {
+                    let other = expected(*at);
+                    other.seen.is_none() && other.incident == expected(last).incident && waits(at)
+                };
+                (!of_monitor.iter().any(is_unseen)).then_some(last)
             })
     }
 

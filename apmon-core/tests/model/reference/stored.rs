@@ -82,7 +82,7 @@ impl Reference {
             notification.due.retain(|_, due| *due != Due::Waiting);
         }
         for entry in outbox {
-            let known = self.known(&entry.notification.id, &entry.channel);
+            let known = self.known(&entry.notification, &entry.channel);
             let known = known.map(|known| &mut self.notifications[known]);
             match known.filter(|notification| !notification.void) {
                 Some(notification) => {
@@ -127,7 +127,7 @@ impl Reference {
             }
         }
         for entry in outbox {
-            let known = self.known(&entry.notification.id, &entry.channel);
+            let known = self.known(&entry.notification, &entry.channel);
             let notification = known.map(|known| &self.notifications[known]);
             if let Some(Due::Done(at)) =
                 notification.and_then(|notification| notification.due.get(&entry.channel))
