@@ -22,9 +22,10 @@ use crate::{
 /// Without a command it makes one pass over each site file: checks what is due,
 /// sends due notifications and exits; run it from cron. `apmon run` keeps running.
 ///
-/// Exit status of a pass: 0 all sites ran, whatever their state; 1 a site could
-/// not run (file, lock, state) or lost notifications, but the others ran; 2 usage
-/// error.
+/// Exit status of a pass: 0 all sites ran, whatever their state, or another pass
+/// is at work on them; 1 a site could not run (file, lock, state), could not save
+/// its state, lost notifications, or another pass on it hangs, but the others ran;
+/// 2 usage error.
 #[derive(Parser)]
 #[command(
     name = "apmon",
@@ -46,8 +47,8 @@ enum Verb {
     ///
     /// SIGHUP or a changed site file triggers a reload; a file with errors is
     /// rejected and the site keeps its previous configuration. SIGTERM stops the
-    /// daemon within 2 seconds, with all state on disk. Supports systemd
-    /// (Type=notify, watchdog).
+    /// daemon within 2 seconds, with all state on disk; if that could not be saved,
+    /// the exit status is 1. Supports systemd (Type=notify, watchdog).
     Run(RunArgs),
     /// Checks an address or the monitors of a site file, and prints the verdict.
     ///

@@ -1,6 +1,12 @@
 //! What a person reads: events and verdicts on stdout, the outcome of a site in the log.
 
-use std::{borrow::Cow, io::Write as _, path::Path, time::Duration};
+use std::{
+    borrow::Cow,
+    io::{ErrorKind, Write as _},
+    path::Path,
+    sync::OnceLock,
+    time::Duration,
+};
 
 use apmon_core::{CheckRecord, Event, PassReport, Verdict, config::ConfigError, text::printable};
 
@@ -8,12 +14,24 @@ use crate::{plural::count, sink::Sink};
 
 static STDOUT: Sink = Sink::new(|| Box::new(std::io::stdout()));
 
+/// Why a line could not be printed.
+static LINE_ERROR: OnceLock<String> = OnceLock::new();
+
 /// Prints one line on stdout and waits until it is written: for verbs that print
-/// and exit.
+/// and exit. If that fails, [`line_error`] says why.
 pub(crate) fn line(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{text}");
-    let _ = out.flush();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Ok(()) => {}
+        // A reader that has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        Err(error) => drop(LINE_ERROR.set(error.to_string())),
+    }
+}
+
+/// Why a line could not be printed, if one could not: a disk that is full.
+pub(crate) fn line_error() -> Option<&'static str> {
+    LINE_ERROR.get().map(String::as_str)
 }
 
 /// The width of the terminal on stdout; `None` if stdout is not a terminal.

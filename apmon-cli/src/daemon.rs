@@ -19,11 +19,12 @@ use tokio::{
 use self::{
     file_watch::FileWatch,
     signal::{Signal, Signals},
-    supervisor::Supervisor,
+    supervisor::{Stopped, Supervisor},
 };
 use crate::{
     api, console, location, memory,
     options::CommonArgs,
+    plural::count,
     runtime,
     site::{self, Process, RunMode},
     store,
@@ -111,7 +112,7 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     log_stopped_sites(args.configs.len(), refused, waiting);
-    let mut sites: JoinSet<PathBuf> = JoinSet::new();
+    let mut sites: JoinSet<Stopped> = JoinSet::new();
     let (mut all, mut started): (Vec<Published>, Vec<Published>) = (Vec::new(), Vec::new());
     for (supervisor, ready) in plans {
         let (sender, receiver) = watch::channel(None);
@@ -125,13 +126,27 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
     tracing::info!("stopping");
     systemd::stopping();
     let _ = stop.send(true);
-    let all_ended = async { while sites.join_next().await.is_some() {} };
-    tokio::select! {
-        _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, all_ended) => {}
+    let mut is_saved = true;
+    let all_ended = async {
+        while let Some(stopped) = sites.join_next().await {
+            is_saved &= stopped.is_ok_and(|stopped| stopped.is_saved);
+        }
+    };
+    let ended = tokio::select! {
+        ended = tokio::time::timeout(SHUTDOWN_TIMEOUT, all_ended) => ended.is_ok(),
         // A second signal stops it at once; what is committed is on disk.
-        Signal::Stop = signals.next() => {}
+        Signal::Stop = signals.next() => false,
+    };
+    if !ended {
+        tracing::error!(
+            "stopped before the state of {} was saved: the next start repeats what is not saved",
+            count(sites.len(), "site")
+        );
     }
-    Ok(code)
+    Ok(match ended && is_saved {
+        true => code,
+        false => ExitCode::FAILURE,
+    })
 }
 
 /// Logs how many of `sites` are not running: `refused` for good, `waiting` until
@@ -152,7 +167,7 @@ fn log_stopped_sites(sites: usize, refused: usize, waiting: usize) {
 /// Runs until a signal, or a failure that ends the daemon.
 async fn until_stopped(
     signals: &mut Signals,
-    sites: &mut JoinSet<PathBuf>,
+    sites: &mut JoinSet<Stopped>,
     hangup: &broadcast::Sender<()>,
     all: Vec<Published>,
     started: Vec<Published>,
@@ -185,7 +200,7 @@ async fn until_stopped(
             ended = sites.join_next() => {
                 let how = match ended {
                     Some(Err(error)) => error.to_string(),
-                    Some(Ok(config)) => printable(&config.display().to_string()).into_owned(),
+                    Some(Ok(Stopped { config, .. })) => printable(&config.display().to_string()).into_owned(),
                     None => "all sites".to_owned(),
                 };
                 tracing::error!("the supervisor of a site ended unexpectedly (this is a bug): {how}");

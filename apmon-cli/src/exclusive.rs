@@ -13,11 +13,12 @@ use crate::{
 };
 
 /// Opens the store of a site, unless a daemon runs its site file already. May wait for a
-/// daemon that does not answer.
+/// daemon that does not answer. `note` describes the process to others that find the lock held;
+/// it may be empty.
 ///
 /// # Errors
 /// If a daemon runs it, or if the store cannot be opened.
-pub(crate) fn open(config: &Path, args: &CommonArgs, mode: RunMode) -> anyhow::Result<Store> {
+pub(crate) fn open(config: &Path, args: &CommonArgs, mode: RunMode, note: &str) -> anyhow::Result<Store> {
     let state_file = site::state_path(config, args, mode);
     let (daemon, search) = location::find_daemon(config);
     let is_of_daemon = |path: &Path| location::resolved(path) == location::resolved(&state_file);
@@ -28,7 +29,7 @@ pub(crate) fn open(config: &Path, args: &CommonArgs, mode: RunMode) -> anyhow::R
         warn_of_other_state(config, &state_file, &search);
     }
     // The lock on the state file names its holder.
-    let store = store::open(&state_file)?;
+    let store = store::open_as(&state_file, note)?;
     match daemon {
         // Where no lock can be taken, the registry is enough.
         Some(daemon) => Err(daemon.is_running()),

@@ -50,10 +50,16 @@ fn main() -> ExitCode {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::debug!("cannot raise the limit of open files: {error}");
     }
-    let code = args::run(args).unwrap_or_else(|error| {
+    let mut code = args::run(args).unwrap_or_else(|error| {
         tracing::error!("{error:#}");
         ExitCode::FAILURE
     });
+    if let Some(error) = console::line_error() {
+        tracing::error!("the output is incomplete: cannot write to stdout: {error}");
+        if code == ExitCode::SUCCESS {
+            code = ExitCode::FAILURE;
+        }
+    }
     log::finish(output_timeout.unwrap_or_default());
     code
 }

@@ -1,5 +1,7 @@
 //! One pass over each site, for cron.
 
+mod other;
+
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -7,22 +9,28 @@ use std::{
 };
 
 use anyhow::Context as _;
-use apmon_core::{Engine, PassReport, text::printable};
+use apmon_core::{Clock as _, Engine, PassReport, SystemClock, rule::wording, text::printable};
 use clap::Args;
 use tracing::Instrument as _;
 
+use self::other::{Finding, PassNote};
 use crate::{
     console, exclusive, location, notify,
     options::CommonArgs,
     plural::count,
     runtime,
     site::{self, Process, RunMode},
+    store::Store,
     summary, thread,
 };
 
 /// How long a pass waits at exit for its output to be written, stdout and stderr
 /// each.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A lock that seems to be that of a pass which hangs is read again after this time: its
+/// holder may just have taken it, and not have described itself yet.
+const LOCK_PAUSE: Duration = Duration::from_millis(200);
 
 /// Arguments of a pass.
 #[derive(Args)]
@@ -106,10 +114,11 @@ fn passes(args: &PassArgs) -> anyhow::Result<ExitCode> {
         }
         while let Some(site) = sites.join_next().await {
             match site {
-                Ok((config, Ok(report))) => {
-                    failed |= report.lost > 0;
+                Ok((config, Ok(Some(report)))) => {
+                    failed |= report.lost > 0 || !report.saved;
                     log_report(&config, &report);
                 }
+                Ok((_, Ok(None))) => {}
                 Ok((config, Err(error))) => {
                     failed = true;
                     console::log_error(&config, &error);
@@ -135,7 +144,8 @@ fn passes(args: &PassArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-async fn pass(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<PassReport> {
+/// Runs a site; `None` if another pass does.
+async fn pass(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Option<PassReport>> {
     let file = site::load(config)?;
     for warning in site::warnings(&file, common.threads) {
         tracing::warn!("{}: {warning}", printable(&file.name));
@@ -143,16 +153,47 @@ async fn pass(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::
     let plan = site::plan(&file, common, process);
     let days = site::history_days(&file);
     drop(file);
-    let (path, args) = (config.to_owned(), common.clone());
-    // Another daemon may be slow to say which site file it runs.
-    let store = thread::run("store", move || exclusive::open(&path, &args, RunMode::Pass)).await?;
+    let note = PassNote {
+        since: SystemClock::new().now().wall,
+        longest: plan.longest_pass(),
+    };
+    let Some(store) = open(config, common, note).await? else {
+        return Ok(None);
+    };
     store.configure(days);
-    Engine::new(plan, store.shared())
+    let report = Engine::new(plan, store.shared())
         .on_event(|event| console::report(event, true))
         .pass()
         .instrument(process.span(config))
         .await
-        .context("cannot run")
+        .context("cannot run")?;
+    Ok(Some(report))
+}
+
+/// Opens the site's store; `None` if another pass is at work, which is logged.
+async fn open(config: &Path, common: &CommonArgs, note: PassNote) -> anyhow::Result<Option<Store>> {
+    let attempt = async || {
+        let (path, args, note) = (config.to_owned(), common.clone(), note.to_string());
+        // Another daemon may be slow to say which site file it runs.
+        let opened = thread::run("store", move || {
+            exclusive::open(&path, &args, RunMode::Pass, &note)
+        });
+        let now = || SystemClock::new().now().wall;
+        opened.await.map_err(|error| other::find(error, now()))
+    };
+    let mut opened = attempt().await;
+    if matches!(opened, Err(Finding::Overdue(_))) {
+        tokio::time::sleep(LOCK_PAUSE).await;
+        opened = attempt().await;
+    }
+    match opened {
+        Ok(store) => Ok(Some(store)),
+        Err(Finding::AtWork(line)) => {
+            tracing::warn!("{}: {line}", printable(&config.display().to_string()));
+            Ok(None)
+        }
+        Err(Finding::Overdue(error) | Finding::Failed(error)) => Err(error),
+    }
 }
 
 fn log_report(config: &Path, report: &PassReport) {
@@ -167,7 +208,19 @@ fn log_report(config: &Path, report: &PassReport) {
         report.unknown,
         console::millis(report.took)
     );
+    if report.unsettled > 0 {
+        tracing::warn!(
+            "{shown}: {} not yet up or down for certain after {}; the next pass goes on",
+            count(report.unsettled, "monitor"),
+            wording::duration(report.took)
+        );
+    }
     console::log_undelivered(&format!("{shown}: "), report, "later passes");
+    if !report.saved {
+        tracing::error!(
+            "{shown}: the state is not saved: the next pass repeats the checks and notifications of this one"
+        );
+    }
 }
 
 /// The peak memory of this process in kB, where the kernel reports it.

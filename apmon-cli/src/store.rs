@@ -37,13 +37,18 @@ impl Store {
 
 /// Opens a site's store and locks it against other writers.
 pub(crate) fn open(state_file: &Path) -> anyhow::Result<Store> {
+    open_as(state_file, "")
+}
+
+/// As [`open`]; `note` describes the process to others that find the lock held.
+pub(crate) fn open_as(state_file: &Path, note: &str) -> anyhow::Result<Store> {
     let zone = local_zone();
     Ok(match Format::of(state_file) {
         Format::Json => {
-            let lock = held(JsonStore::lock(state_file), state_file)?;
+            let lock = held(JsonStore::lock_as(state_file, note), state_file)?;
             Store::Json(Arc::new(JsonStore::open(state_file, zone, lock)?))
         }
-        Format::Sqlite => Store::Database(Database::open(state_file, zone)?),
+        Format::Sqlite => Store::Database(Database::open(state_file, zone, note)?),
     })
 }
 

@@ -384,9 +384,13 @@ fn without_a_writable_state_file_it_still_monitors_and_notifies() {
     daemon.wait_for_out("RECOVERY: web in HomeLab ");
     receiver.wait_for(2);
     let output = daemon.stop();
-    output.assert_code(0);
+    output.assert_code(1);
     let errors = output.logged("ERROR");
-    assert_eq!(errors.len(), 1, "logged once: {}", output.text());
+    assert_eq!(errors.len(), 2, "logged once: {}", output.text());
+    assert_eq!(
+        errors[1],
+        "the state is not saved: the next start repeats the checks and notifications since the last save"
+    );
     assert!(
         errors[0].ends_with("; monitoring and alerting continue from memory"),
         "{}",

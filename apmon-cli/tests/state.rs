@@ -6,6 +6,7 @@ mod support;
 
 use std::{fs, time::Duration};
 
+use apmon_core::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 use support::{Behaviour, Lab, Receiver, Service, Site, ago, run, wait_until, without_times};
 
@@ -53,7 +54,7 @@ fn the_state_file_has_all_keys_of_apmonitor_and_one_of_our_own() {
 }
 
 #[test]
-fn a_second_pass_on_the_same_site_is_refused_and_names_the_first() {
+fn a_second_pass_leaves_the_site_to_the_first_and_a_daemon_is_refused() {
     // It accepts connections and never sends what is expected.
     let (lab, silent) = (Lab::new(), Service::open());
     let site = Site::new("HomeLab").option("max_try_secs: 60").watch(&format!(
@@ -66,8 +67,29 @@ fn a_second_pass_on_the_same_site_is_refused_and_names_the_first() {
     wait_until("the first pass's lock", || {
         fs::read_to_string(&lock).ok().filter(|text| text.ends_with('\n'))
     });
+    // Another site runs all the same.
+    lab.write(
+        "other.yaml",
+        Site::new("Other").watch_service("web", &silent).text(),
+    );
+    for configs in [&["home.yaml"][..], &["home.yaml", "other.yaml"]] {
+        let output = lab.run(configs);
+        output.assert_code(0);
+        assert_eq!(output.out, [""; 0], "{}", output.text());
+        assert_eq!(output.err.len(), 1, "{}", output.text());
+        let (before, after) = output.logged("WARN")[0].split_once(" secs ").unwrap();
+        assert!(
+            before.starts_with("home.yaml: another pass has been at work for "),
+            "{}",
+            output.text()
+        );
+        assert_eq!(
+            after,
+            format!("(process {}); this one leaves the site to it", first.pid())
+        );
+    }
+    assert!(lab.state("other").exists());
     let error = format!("home.statefile.json.lock is held by process {}", first.pid());
-    lab.run(&["home.yaml"]).assert_code(1).assert_only_error(&error);
     lab.run(&["run", "home.yaml"])
         .assert_code(1)
         .assert_only_error(&error);
@@ -76,6 +98,41 @@ fn a_second_pass_on_the_same_site_is_refused_and_names_the_first() {
     let quick = Site::new("HomeLab").watch_service("silent", &silent);
     lab.write("home.yaml", quick.text());
     lab.run(&["home.yaml"]).assert_code(0);
+}
+
+#[test]
+fn a_pass_that_hangs_is_an_error_of_the_next_one() {
+    let (lab, silent) = (Lab::new(), Service::open());
+    let site = Site::new("HomeLab")
+        .option("max_retries: 1")
+        .option("max_try_secs: 30")
+        .watch(&format!(
+            "type: tcp, name: silent, address: \"{}\", expect: hello",
+            silent.address()
+        ));
+    lab.write("home.yaml", site.text());
+    let first = lab.start(&["home.yaml"]);
+    let lock = lab.state("home").with_suffix(".lock");
+    let text = wait_until("the first pass's lock", || {
+        fs::read_to_string(&lock)
+            .ok()
+            .filter(|text| text.contains("secs\n"))
+    });
+    // It says that it began long ago.
+    let since = text.lines().nth(1).unwrap().split([' ', ',']).nth(2).unwrap();
+    let long_ago = SystemClock::new().now().wall - jiff::SignedDuration::from_hours(1);
+    fs::write(&lock, text.replace(since, &long_ago.to_string())).unwrap();
+    let output = lab.run(&["home.yaml"]);
+    output.assert_code(1);
+    assert_eq!(output.err.len(), 1, "{}", output.text());
+    let error = &output.err[0];
+    assert!(
+        error.starts_with("ERROR home.yaml: another pass has been at work for 1 hours 0 mins (process ")
+            && error.contains("), and a pass ends within 1 mins ")
+            && error.contains("; if it hangs, end it: it holds "),
+        "{error}"
+    );
+    drop(first);
 }
 
 #[test]
@@ -286,14 +343,18 @@ fn without_a_writable_state_file_a_pass_still_monitors_and_notifies() {
     ] {
         let before = receiver.requests().len();
         let output = run(command);
-        output.assert_code(0);
+        output.assert_code(1);
         assert_eq!(output.out.len(), 1, "{what}: {}", output.text());
         assert!(
             output.out[0].starts_with("##### NEW OUTAGE: web in HomeLab "),
             "{what}"
         );
         let errors = output.logged("ERROR");
-        assert_eq!(errors.len(), 1, "logged once, {what}: {}", output.text());
+        assert_eq!(errors.len(), 2, "logged once, {what}: {}", output.text());
+        assert_eq!(
+            errors[1],
+            "home.yaml: the state is not saved: the next pass repeats the checks and notifications of this one"
+        );
         assert!(
             errors[0].starts_with("state cannot be saved (")
                 && errors[0].ends_with("); monitoring and alerting continue from memory"),
@@ -321,8 +382,8 @@ fn a_pass_that_loses_notifications_exits_1() {
     output.assert_code(1);
     let errors = output.logged("ERROR");
     assert_eq!(
-        errors.last().copied(),
-        Some("home.yaml: 1 notification LOST: not delivered, and the state could not be saved"),
+        errors[errors.len() - 2],
+        "home.yaml: 1 notification LOST: not delivered, and the state could not be saved",
         "{}",
         output.text()
     );

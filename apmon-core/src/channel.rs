@@ -104,6 +104,8 @@ pub struct ChannelBlueprint {
     pub switches: Switches,
     /// The class under which a monitor can switch it off.
     pub class: Option<ChannelClass>,
+    /// Whether the receiver keeps an incident open under its key until it gets the end.
+    pub keyed: bool,
     /// The timeout of one delivery, if the entry sets one.
     pub timeout: Option<Duration>,
     build: Box<BuildNotifier>,
@@ -127,6 +129,7 @@ impl ChannelBlueprint {
             via: None,
             switches: Switches::default(),
             class: None,
+            keyed: false,
             timeout: None,
             build: Box::new(build),
         }

@@ -140,6 +140,8 @@ pub struct PassReport {
     pub lost: usize,
     /// Whether all state is on disk.
     pub saved: bool,
+    /// Monitors that were due at the start of a pass and whose retries it left to the next one.
+    pub unsettled: usize,
     /// Regular checks that were skipped because the one before was still running.
     pub missed: u64,
     /// How late checks started.
@@ -212,8 +214,10 @@ impl Engine {
         self.start(false).await
     }
 
-    /// Runs every check that is due, including retries, and then tries to deliver the
-    /// notifications in the outbox.
+    /// Runs until every monitor that is due at the start is up or down for certain (hard state),
+    /// and the outbox had its chance. Meanwhile it does what falls due, as [`run`](Self::run)
+    /// does: checks, heartbeats, reminders, another attempt to deliver. It takes no longer than
+    /// [`Plan::longest_pass`].
     ///
     /// # Errors
     /// As [`run`](Self::run).

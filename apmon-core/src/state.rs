@@ -82,6 +82,9 @@ pub struct OwnState {
     /// they are fallbacks by then.
     #[serde(rename = "heard", skip_serializing_if = "BTreeMap::is_empty")]
     pub announced_to: BTreeMap<String, Vec<String>>,
+    /// Ends that are still to be sent, oldest first.
+    #[serde(rename = "owed", skip_serializing_if = "Vec::is_empty")]
+    pub owed_ends: Vec<OwedEnd>,
     /// When it was removed from the site file; the state is deleted 30 days later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removed_at: Option<Timestamp>,
@@ -102,6 +105,16 @@ pub struct OwnState {
         deserialize_with = "read_classes"
     )]
     pub classes_off: Vec<ChannelClass>,
+}
+
+/// The end of an incident for channels to which its beginning was announced, and that could not
+/// get the end at its time: they were switched off, or were not in the site file.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OwedEnd {
+    /// The notification as it was decided when the incident ended.
+    pub notification: Notification,
+    /// The ids of the channels.
+    pub channels: Vec<String>,
 }
 
 impl OwnState {
@@ -158,6 +171,51 @@ impl OwnState {
             false => Vec::new(),
         }
     }
+
+    /// Whether the end of the incident of `notification`, its beginning, is owed to others than
+    /// these channels.
+    pub(crate) fn owes_to_others(&self, notification: &Notification, channels: &[String]) -> bool {
+        let owed = self.owed_end(&notification.incident);
+        let has_all = |owed: &OwedEnd| channels.iter().all(|id| owed.channels.contains(id));
+        notification.kind.is_ongoing() && owed.is_some_and(|owed| !has_all(owed))
+    }
+
+    /// Notes that the end of the incident of `notification`, which is owed to others, is owed to
+    /// these channels too.
+    pub(crate) fn owe_to(&mut self, notification: &Notification, channels: &[String]) {
+        let is_it = |owed: &&mut OwedEnd| owed.notification.incident == notification.incident;
+        if let Some(owed) = self.owed_ends.iter_mut().find(is_it) {
+            for id in channels {
+                if !owed.channels.contains(id) {
+                    owed.channels.push(id.clone());
+                }
+            }
+        }
+    }
+
+    /// Whether this channel is owed the end of the incident.
+    pub(crate) fn owes_to(&self, incident: &str, channel: &str) -> bool {
+        let mut owed = self.owed_ends.iter();
+        owed.any(|owed| {
+            owed.notification.incident == incident && owed.channels.iter().any(|id| id == channel)
+        })
+    }
+
+    fn owed_end(&self, incident: &str) -> Option<&OwedEnd> {
+        self.owed_ends
+            .iter()
+            .find(|owed| owed.notification.incident == incident)
+    }
+
+    /// Notes that these channels are still to get the end of an incident.
+    pub(crate) fn owe(&mut self, end: &Notification, channels: Vec<String>) {
+        if !channels.is_empty() {
+            self.owed_ends.push(OwedEnd {
+                notification: end.clone(),
+                channels,
+            });
+        }
+    }
 }
 
 impl MonitorState {
@@ -211,7 +269,8 @@ fn read_classes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Channe
     })
 }
 
-/// How long the state of a removed monitor is kept.
+/// How long the state of a removed monitor is kept, and how long a channel is owed the end of
+/// an incident.
 pub(crate) const RETENTION_AFTER_REMOVAL: Duration = Duration::from_secs(30 * 86_400);
 
 #[cfg(test)]

@@ -90,6 +90,7 @@ impl ChannelKind for WebhookKind {
             }
         });
         blueprint.label = options.preset.map(PresetName::as_str);
+        blueprint.keyed = prepared.is_keyed();
         blueprint.timeout = options.timeout_secs.map(Seconds::duration);
         Some(blueprint)
     }
@@ -376,6 +377,10 @@ impl Prepared {
             statuses: options.success_statuses.clone(),
             success_body: options.success_body.clone(),
         })
+    }
+
+    fn is_keyed(&self) -> bool {
+        matches!(&self.form, Form::Preset { preset, .. } if preset.is_keyed())
     }
 }
 

@@ -53,7 +53,16 @@ impl JsonStore {
     /// # Errors
     /// When another process holds the lock, or the lock file cannot be created.
     pub fn lock(path: impl AsRef<Path>) -> Result<Lock, LockError> {
-        Lock::of(path.as_ref())
+        Self::lock_as(path, "")
+    }
+
+    /// As [`lock`](Self::lock), with one line in which the holder describes itself to a process
+    /// that finds the lock held.
+    ///
+    /// # Errors
+    /// As [`lock`](Self::lock).
+    pub fn lock_as(path: impl AsRef<Path>, note: &str) -> Result<Lock, LockError> {
+        Lock::of(path.as_ref(), note)
     }
 }
 

@@ -12,8 +12,9 @@ use crate::file::{beside, make_directory};
 /// however it ends.
 ///
 /// It is an flock on `<state file>.lock`, which contains the holder's pid for
-/// people to read. That text locks nothing, and the file is never removed:
-/// removing it would let two processes hold two different files of one name.
+/// people to read, and a line in which the holder may describe itself. That text
+/// locks nothing, and the file is never removed: removing it would let two
+/// processes hold two different files of one name.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
@@ -52,8 +53,19 @@ fn holder(pid: Option<u32>) -> String {
     }
 }
 
+/// The longest text of a lock file that is read.
+const MAX_TEXT: u64 = 256;
+
+fn text_of(mut file: &File) -> String {
+    let mut text = String::new();
+    let _ = (&mut file).take(MAX_TEXT).read_to_string(&mut text);
+    text
+}
+
 impl Lock {
-    pub(crate) fn of(state_file: &Path) -> Result<Self, LockError> {
+    /// Locks a state file. `note` is one line in which the holder describes itself to others;
+    /// it may be empty.
+    pub(crate) fn of(state_file: &Path, note: &str) -> Result<Self, LockError> {
         let path = beside(state_file, ".lock");
         let failed = |step| {
             let path = path.clone();
@@ -83,22 +95,32 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
                 // Without the pid, the lock is still held by someone.
-                let _ = (&mut file).take(32).read_to_string(&mut text);
+                let text = text_of(&file);
                 return Err(LockError::Held {
-                    pid: text.trim().parse().ok(),
+                    pid: text.lines().next().and_then(|pid| pid.trim().parse().ok()),
                     path,
                 });
             }
             Err(TryLockError::Error(source)) => return Err(failed("lock")(source)),
         }
-        // The lock holds without the pid too; a full disk must not prevent it.
+        let mut text = format!("{}\n", std::process::id());
+        if !note.is_empty() {
+            text = format!("{text}{note}\n");
+        }
+        // The lock holds without the text too; a full disk must not prevent it.
         let _ = file
-            .set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()));
+            .rewind()
+            .and_then(|()| file.write_all(text.as_bytes()))
+            .and_then(|()| file.set_len(text.len() as u64));
         Ok(Self { file, other: None })
+    }
+
+    /// How the holder of the lock in this file describes itself; `None` if it does not.
+    #[must_use]
+    pub fn note(lock_file: &Path) -> Option<String> {
+        let text = text_of(&File::open(lock_file).ok()?);
+        text.lines().nth(1).map(|note| note.trim().to_owned())
     }
 
     /// Combines two locks, released together.
@@ -123,8 +145,8 @@ mod tests {
     fn a_second_lock_names_the_process_that_holds_the_first() {
         let directory = tempfile::tempdir().unwrap();
         let state = directory.path().join("new/x.statefile.json");
-        let lock = Lock::of(&state).unwrap();
-        let error = Lock::of(&state).unwrap_err();
+        let lock = Lock::of(&state, "").unwrap();
+        let error = Lock::of(&state, "").unwrap_err();
         let path = beside(&state, ".lock");
         assert_eq!(
             error.to_string(),
@@ -132,7 +154,7 @@ mod tests {
         );
         drop(lock);
         assert!(path.exists());
-        Lock::of(&state).unwrap();
+        Lock::of(&state, "").unwrap();
     }
 
     #[test]
@@ -140,18 +162,35 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let state = directory.path().join("x.statefile.json");
         std::fs::write(beside(&state, ".lock"), "1\nand much more than a pid\n").unwrap();
-        let _lock = Lock::of(&state).unwrap();
+        let _lock = Lock::of(&state, "").unwrap();
         let written = std::fs::read_to_string(beside(&state, ".lock")).unwrap();
         assert_eq!(written, format!("{}\n", std::process::id()));
+    }
+
+    #[test]
+    fn the_holder_may_describe_itself() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("x.statefile.json");
+        std::fs::write(
+            beside(&state, ".lock"),
+            "1\na much longer text of an earlier holder\n",
+        )
+        .unwrap();
+        let _lock = Lock::of(&state, "a pass").unwrap();
+        let LockError::Held { pid, path } = Lock::of(&state, "").unwrap_err() else {
+            panic!("it is held");
+        };
+        assert_eq!(pid, Some(std::process::id()));
+        assert_eq!(Lock::note(&path).as_deref(), Some("a pass"));
     }
 
     #[test]
     fn a_holder_without_a_pid_is_called_another_process() {
         let directory = tempfile::tempdir().unwrap();
         let state = directory.path().join("x.statefile.json");
-        let _lock = Lock::of(&state).unwrap();
+        let _lock = Lock::of(&state, "").unwrap();
         std::fs::write(beside(&state, ".lock"), "no pid").unwrap();
-        let error = Lock::of(&state).unwrap_err();
+        let error = Lock::of(&state, "").unwrap_err();
         assert!(error.to_string().ends_with("is held by another process"));
     }
 
@@ -164,7 +203,7 @@ mod tests {
         std::fs::write(&victim, "kept").unwrap();
         std::os::unix::fs::symlink(&victim, beside(&state, ".lock")).unwrap();
         assert!(matches!(
-            Lock::of(&state),
+            Lock::of(&state, ""),
             Err(LockError::Io { step: "open", .. })
         ));
         assert_eq!(std::fs::read_to_string(&victim).unwrap(), "kept");

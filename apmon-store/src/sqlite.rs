@@ -80,11 +80,20 @@ impl SqliteStore {
     /// # Errors
     /// When another process holds the lock, or a lock file cannot be created.
     pub fn lock(path: impl AsRef<Path>) -> Result<Lock, LockError> {
+        Self::lock_as(path, "")
+    }
+
+    /// As [`lock`](Self::lock), with one line in which the holder describes itself to a process
+    /// that finds the lock held.
+    ///
+    /// # Errors
+    /// As [`lock`](Self::lock).
+    pub fn lock_as(path: impl AsRef<Path>, note: &str) -> Result<Lock, LockError> {
         let path = path.as_ref();
-        let lock = Lock::of(path)?;
+        let lock = Lock::of(path, note)?;
         // A pass that started before there was a database uses the JSON file.
         let json = json_path(path);
-        match Lock::of(&json) {
+        match Lock::of(&json, note) {
             Ok(other) => Ok(lock.with(other)),
             Err(held @ LockError::Held { .. }) => Err(held),
             Err(LockError::Io { .. }) => Ok(lock),

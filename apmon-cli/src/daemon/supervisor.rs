@@ -66,6 +66,13 @@ pub(super) struct Supervisor {
     pub(super) host: Option<api::Host>,
 }
 
+/// A site that was stopped.
+pub(super) struct Stopped {
+    pub(super) config: PathBuf,
+    /// Whether everything that it knew is on disk.
+    pub(super) is_saved: bool,
+}
+
 /// A request to a site.
 #[derive(PartialEq, Eq)]
 enum Request {
@@ -100,7 +107,7 @@ impl Supervisor {
         mut self,
         first: anyhow::Result<Ready>,
         published: watch::Sender<Option<Handle>>,
-    ) -> PathBuf {
+    ) -> Stopped {
         let mut stopping = self.stopping.clone();
         let mut attempt = first;
         // The last error logged, so that it is not repeated every five seconds. The
@@ -109,7 +116,7 @@ impl Supervisor {
         loop {
             let failed = match attempt {
                 Ok(ready) => match self.run_engine(ready, &published).await {
-                    Ended::OnRequest => return self.config,
+                    Ended::OnRequest { is_saved } => return self.stopped(is_saved),
                     Ended::Failed { error, had_run } => {
                         // After a successful run any error is worth logging again.
                         logged = logged.filter(|_| !had_run);
@@ -136,7 +143,7 @@ impl Supervisor {
             tokio::select! {
                 request = self.request() => {
                     if request == Request::Stop {
-                        return self.config;
+                        return self.stopped(true); // it has nothing to save
                     }
                     logged = None; // a reload on request always reports its outcome
                 }
@@ -144,8 +151,15 @@ impl Supervisor {
             }
             attempt = tokio::select! {
                 attempt = self.ready() => attempt,
-                _ = stopping.wait_for(|stop| *stop) => return self.config,
+                _ = stopping.wait_for(|stop| *stop) => return self.stopped(true),
             };
+        }
+    }
+
+    fn stopped(self, is_saved: bool) -> Stopped {
+        Stopped {
+            config: self.config,
+            is_saved,
         }
     }
 
@@ -204,10 +218,13 @@ impl Supervisor {
                     Request::Stop => {
                         handle.shutdown().await;
                         let result = engine.await;
-                        if let Err(error) = self.process.span(&self.config).in_scope(|| log_end(result)) {
-                            console::log_error(&self.config, &error);
+                        let logged = self.process.span(&self.config).in_scope(|| log_end(result));
+                        if let Err(error) = &logged {
+                            console::log_error(&self.config, error);
                         }
-                        return Ended::OnRequest;
+                        return Ended::OnRequest {
+                            is_saved: logged.is_ok_and(|report| report.saved),
+                        };
                     }
                 }
             }
@@ -293,7 +310,7 @@ impl Supervisor {
 
 fn ready(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Ready> {
     let site = loaded(&site::load(config)?, common, process);
-    let store = exclusive::open(config, common, RunMode::Daemon)?;
+    let store = exclusive::open(config, common, RunMode::Daemon, "")?;
     let state_file = site::state_path(config, common, RunMode::Daemon);
     Ok(Ready {
         site,
@@ -343,7 +360,9 @@ type TaskResult = Result<Result<PassReport, EngineError>, tokio::task::JoinError
 
 /// How an engine ended.
 enum Ended {
-    OnRequest,
+    OnRequest {
+        is_saved: bool,
+    },
     Failed {
         error: anyhow::Error,
         /// Whether it had loaded its state and run.
@@ -353,14 +372,14 @@ enum Ended {
 
 fn failed(result: TaskResult, had_run: bool) -> Ended {
     let error = match log_end(result) {
-        Ok(()) => anyhow::anyhow!("the engine ended by itself (this is a bug)"),
+        Ok(_) => anyhow::anyhow!("the engine ended by itself (this is a bug)"),
         Err(error) => error,
     };
     Ended::Failed { error, had_run }
 }
 
-/// Logs the report of an engine that has ended, or returns its failure.
-fn log_end(result: TaskResult) -> anyhow::Result<()> {
+/// Logs and returns the report of an engine that has ended, or returns its failure.
+fn log_end(result: TaskResult) -> anyhow::Result<PassReport> {
     let report = result
         .context("the engine panicked (this is a bug)")?
         .context("cannot run")?;
@@ -372,5 +391,10 @@ fn log_end(result: TaskResult) -> anyhow::Result<()> {
         report.lateness
     );
     console::log_undelivered("", &report, "the next start");
-    Ok(())
+    if !report.saved {
+        tracing::error!(
+            "the state is not saved: the next start repeats the checks and notifications since the last save"
+        );
+    }
+    Ok(report)
 }

@@ -20,8 +20,8 @@ pub(crate) struct Database(Arc<SqliteStore>);
 
 impl Database {
     /// Opens the database and locks it.
-    pub(super) fn open(path: &Path, zone: TimeZone) -> anyhow::Result<Self> {
-        let lock = held(SqliteStore::lock(path), path)?;
+    pub(super) fn open(path: &Path, zone: TimeZone, note: &str) -> anyhow::Result<Self> {
+        let lock = held(SqliteStore::lock_as(path, note), path)?;
         Ok(Self(Arc::new(SqliteStore::open(path, zone, lock)?)))
     }
 

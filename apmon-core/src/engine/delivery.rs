@@ -204,7 +204,13 @@ impl Deliveries {
     fn with_lateness_note(&self, entry: &OutboxEntry, now: Now) -> Notification {
         let mut notification = entry.notification.clone();
         let decided = self.outbox.in_flight_decided(&entry.channel);
-        let late = now.mono.since(decided.unwrap_or(now.mono));
+        let mut late = now.mono.since(decided.unwrap_or(now.mono));
+        let is_end = notification.kind.ends_incident();
+        // An end that could not be sent at its time.
+        let owed_since = notification.ended.filter(|_| is_end);
+        if let Some(ended) = owed_since {
+            late += Duration::try_from(notification.at.duration_since(ended)).unwrap_or_default();
+        }
         if late < LATE {
             return notification;
         }
@@ -212,8 +218,8 @@ impl Deliveries {
             NotificationKind::Unknown | NotificationKind::Known => "unknown",
             _ => "down",
         };
-        let ended = match notification.kind.ends_incident() {
-            true => Some(notification.at),
+        let ended = match is_end {
+            true => owed_since.or(Some(notification.at)),
             false => notification.ended,
         };
         let was = notification

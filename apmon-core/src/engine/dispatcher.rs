@@ -7,6 +7,7 @@
 mod acting;
 mod ending;
 mod held;
+mod owed;
 mod part;
 mod request;
 mod status;
@@ -83,6 +84,10 @@ impl Dispatcher {
             ..RuleContext::new(&plan.site, shared.zone.clone(), plan.routes())
         };
         // The runtimes hold the monitors; the plan must not hold them as well.
+        let longest_retries = plan.longest_retries();
+        if is_pass {
+            plan.sort_for_pass(&snapshot.monitors);
+        }
         let monitors = std::mem::take(&mut plan.monitors);
         let mut dispatcher = Self {
             context,
@@ -103,7 +108,7 @@ impl Dispatcher {
             self_monitor: SelfMonitor::default(),
             tasks: JoinSet::new(),
             alarm: Alarm::default(),
-            pass_end: is_pass.then(PassEnd::default),
+            pass_end: is_pass.then(|| PassEnd::new(now.mono, longest_retries)),
             started: now.wall,
             report: PassReport::default(),
             records: snapshot.records,
@@ -314,9 +319,10 @@ impl Dispatcher {
                 true => Duration::ZERO,
                 false => lateness,
             };
-            self.self_monitor.record_check(counted);
+            self.self_monitor.record_check(counted, finished.ended.mono);
             let monitor = Arc::clone(&runtime.monitor);
             self.observed(finished);
+            self.monitors.end_waiting(reference.index);
             self.release_held(&monitor.watch().name);
         }
         self.process_signals(reference.index);

@@ -14,10 +14,8 @@ use crate::{
 
 /// The heartbeat of a monitor that has one.
 pub(super) struct MonitorHeartbeat {
-    /// In a daemon: when the next heartbeat is due.
-    timer: Option<HeartbeatTimer>,
-    /// In a pass: whether a successful check sends a heartbeat.
-    in_pass: bool,
+    /// When the next heartbeat is due.
+    timer: HeartbeatTimer,
     /// When a heartbeat is due to be sent.
     at: Option<Mono>,
     /// When a heartbeat that was not accepted is sent again.
@@ -27,25 +25,21 @@ pub(super) struct MonitorHeartbeat {
 }
 
 impl MonitorHeartbeat {
-    /// The heartbeat of a monitor in a daemon; `None` without one.
-    pub(super) fn for_daemon(policy: &Policy, state: &MonitorState, now: Now) -> Option<Box<Self>> {
-        let heartbeat = policy.heartbeat.as_ref()?;
+    /// The heartbeat of a monitor, which continues from the last one; `None` without one.
+    pub(super) fn new(policy: &Policy, state: &MonitorState, now: Now) -> Option<Box<Self>> {
         let last = state.last_successful_heartbeat.map(|last| now.mono_of(last));
-        Some(Box::new(Self {
-            timer: Some(HeartbeatTimer::new(heartbeat.every, last)),
-            in_pass: false,
-            at: None,
-            resend: Resend::default(),
-            was_up: false,
-        }))
+        Self::with_last(policy, last)
     }
 
-    /// The heartbeat of a monitor in a pass, sent after a successful check if it is `due`.
-    pub(super) fn for_pass(policy: &Policy, due: bool) -> Option<Box<Self>> {
-        policy.heartbeat.as_ref()?;
+    /// The heartbeat of a monitor, due after its next successful check.
+    pub(super) fn after_next_success(policy: &Policy) -> Option<Box<Self>> {
+        Self::with_last(policy, None)
+    }
+
+    fn with_last(policy: &Policy, last: Option<Mono>) -> Option<Box<Self>> {
+        let heartbeat = policy.heartbeat.as_ref()?;
         Some(Box::new(Self {
-            timer: None,
-            in_pass: due,
+            timer: HeartbeatTimer::new(heartbeat.every, last),
             at: None,
             resend: Resend::default(),
             was_up: false,
@@ -54,18 +48,23 @@ impl MonitorHeartbeat {
 
     /// When a check for it is due.
     pub(super) fn check_at(&self) -> Option<Mono> {
-        self.timer.as_ref().and_then(HeartbeatTimer::check_at)
+        self.timer.check_at()
     }
 
     /// When it is due, if it has a period of its own.
     pub(super) fn due(&self) -> Option<Mono> {
-        self.timer.as_ref().and_then(HeartbeatTimer::due)
+        self.timer.due()
     }
 
     /// When it is due, if a check that starts at `now` is one for it.
     pub(super) fn due_at_check(&self, now: Mono) -> Option<Mono> {
         let is_for_it = self.check_at().is_some_and(|at| at <= now);
         self.due().filter(|_| is_for_it)
+    }
+
+    /// Whether it will be sent on the strength of a check that has been made.
+    pub(super) fn is_scheduled(&self) -> bool {
+        self.at.is_some()
     }
 
     /// When it is sent next.
@@ -94,13 +93,8 @@ impl MonitorHeartbeat {
             // The success that it reports no longer holds, or has a successor.
             self.resend.clear();
         }
-        if let Some(timer) = &mut self.timer
-            && let SendDecision::At(at) = timer.after_check(up, started, now)
-        {
+        if let SendDecision::At(at) = self.timer.after_check(up, started, now) {
             self.at = Some(at);
-        }
-        if self.in_pass && up {
-            self.at = Some(now);
         }
     }
 
@@ -126,8 +120,7 @@ impl MonitorHeartbeat {
             n => tracing::debug!(monitor, tries = n + 1, "heartbeat not sent: {error}"),
         }
         self.resend.failed(now, ends);
-        // A pass leaves that to the next pass.
-        if !self.was_up || self.timer.is_none() {
+        if !self.was_up {
             self.resend.clear();
         }
         false

@@ -48,6 +48,8 @@ pub(super) struct Monitors {
     /// The newest generation.
     generation: u64,
     is_pass: bool,
+    /// The monitors that were due at the start of a pass, until they are hard or well.
+    awaited: HashSet<usize>,
     /// Monitors whose panic has been logged.
     panicked: HashSet<String>,
     /// Monitors and keys whose invalid data has been logged.
@@ -69,6 +71,7 @@ impl Monitors {
             max_concurrent: None,
             generation: 0,
             is_pass,
+            awaited: HashSet::new(),
             panicked: HashSet::new(),
             reported_invalid: HashSet::new(),
         }
@@ -97,7 +100,7 @@ impl Monitors {
                 runtime.replace(monitor, generation, now, grid, first);
             }
             self.renew_parts(index, now);
-            return self.rearm(index);
+            return self.start_waiting(index, now.mono);
         }
         let name = monitor.watch().name.clone();
         let state = self.retired.remove(&name).unwrap_or_default();
@@ -106,7 +109,8 @@ impl Monitors {
         } else {
             MonitorRuntime::for_daemon(monitor, state, now, grid, first)
         };
-        self.insert(name, runtime);
+        let index = self.insert(name, runtime);
+        self.start_waiting(index, now.mono);
     }
 
     /// Adds what runs under a new name, as the newest generation.
@@ -122,6 +126,29 @@ impl Monitors {
         index
     }
 
+    /// Puts the first moment of the monitor at `index` on the agenda. A pass waits for it if
+    /// its check is due now.
+    fn start_waiting(&mut self, index: usize, now: Mono) {
+        self.rearm(index);
+        let check_at = self.at(index).and_then(MonitorRuntime::check_at);
+        match self.is_pass && check_at.is_some_and(|at| at <= now) {
+            true => self.awaited.insert(index),
+            false => self.awaited.remove(&index),
+        };
+    }
+
+    /// Notes that a check of the monitor at `index` has ended: a pass waits for its retries.
+    pub(super) fn end_waiting(&mut self, index: usize) {
+        if self.at(index).is_none_or(|runtime| !runtime.has_retry()) {
+            self.awaited.remove(&index);
+        }
+    }
+
+    /// How many monitors a pass still waits for.
+    pub(super) fn awaited(&self) -> usize {
+        self.awaited.len()
+    }
+
     /// Stops a monitor, whose parts were removed before. Returns its index, which is free now,
     /// its watch and its state.
     pub(super) fn remove(&mut self, name: &str) -> Option<(usize, Watch, Arc<MonitorState>)> {
@@ -134,6 +161,7 @@ impl Monitors {
         let index = self.by_name.remove(name)?;
         let runtime = self.runtimes[index].take()?;
         self.agenda.arm(index, None);
+        self.awaited.remove(&index);
         self.free.push(index);
         Some((index, runtime.monitor.watch().clone(), runtime.state))
     }
@@ -168,6 +196,14 @@ impl Monitors {
     /// All running monitors and their parts.
     pub(super) fn iter(&self) -> impl Iterator<Item = &MonitorRuntime> + Clone {
         self.runtimes.iter().flatten()
+    }
+
+    /// The monitors as they run, without their parts.
+    pub(super) fn all(&self) -> Vec<Arc<dyn Monitor>> {
+        let monitors = self.monitors();
+        monitors
+            .map(|(_, runtime)| Arc::clone(&runtime.monitor))
+            .collect()
     }
 
     pub(super) fn at(&self, index: usize) -> Option<&MonitorRuntime> {
@@ -275,19 +311,57 @@ impl Monitors {
         runtime.and_then(|(_, runtime)| runtime.state.own.incident.as_ref()) == Some(&notification.incident)
     }
 
-    /// Notes that an incident has been announced to these channels as well. Returns the index
-    /// of the monitor if its state has changed.
+    /// Notes that an incident has been announced to these channels as well: they get its end, also
+    /// if it is still owed to others. Returns the index of the monitor if its state has changed.
     pub(super) fn announce(&mut self, notification: &Notification, channels: &[String]) -> Option<usize> {
         let index = *self.by_name.get(&notification.monitor)?;
         let runtime = self.at_mut(index)?;
         let own = &runtime.state.own;
         // Not copied for nothing: a store may share it.
-        if !own.has_open_incident(&notification.incident)
-            || own.is_announced_to(&notification.incident, channels)
-        {
+        if !own.has_open_incident(&notification.incident) {
+            let has_new = own.owes_to_others(notification, channels);
+            return has_new.then(|| {
+                let own = &mut Arc::make_mut(&mut runtime.state).own;
+                own.owe_to(notification, channels);
+                index
+            });
+        }
+        if own.is_announced_to(&notification.incident, channels) {
             return None;
         }
         route::announce(&mut Arc::make_mut(&mut runtime.state).own, notification, channels).then_some(index)
+    }
+
+    /// Notes that a channel is still to get the end of an incident. Returns the index of the
+    /// monitor if it runs.
+    pub(super) fn owe(&mut self, end: &Notification, channel: String) -> Option<usize> {
+        let index = self.by_name.get(&end.monitor).copied();
+        let state = match index {
+            Some(index) => &mut self.at_mut(index)?.state,
+            None => self.retired.get_mut(&end.monitor)?,
+        };
+        Arc::make_mut(state).own.owe(end, vec![channel]);
+        index
+    }
+
+    /// The running monitors some of whose channels are owed an end.
+    pub(super) fn owing(&self) -> Vec<usize> {
+        let runtimes = self.runtimes.iter().enumerate();
+        let owing = runtimes.filter_map(|(index, runtime)| {
+            let own = &runtime.as_ref()?.state.own;
+            (!own.owed_ends.is_empty()).then_some(index)
+        });
+        owing.collect()
+    }
+
+    /// The removed monitors some of whose channels are owed an end.
+    pub(super) fn retired_owing(&self) -> Vec<String> {
+        self.retired.owing()
+    }
+
+    /// The state of a removed monitor.
+    pub(super) fn retired_state(&self, name: &str) -> Option<&Arc<MonitorState>> {
+        self.retired.get(name)
     }
 
     /// Takes the next monitor for which something is due by `now`. Its actions follow from
@@ -372,9 +446,23 @@ impl Monitors {
             })
     }
 
-    /// Whether nothing is due, waits or runs any more.
-    pub(super) fn is_idle(&mut self) -> bool {
-        self.agenda.next().is_none() && self.waiting.is_empty() && self.running == 0
+    /// The longest time that a check may take.
+    pub(super) fn longest_check(&self) -> Duration {
+        let policies = self.iter().map(|runtime| &runtime.monitor.watch().policy);
+        policies.map(|policy| policy.max_try).max().unwrap_or_default()
+    }
+
+    /// How many checks are in progress.
+    pub(super) fn running(&self) -> usize {
+        self.running
+    }
+
+    /// Whether a pass that would end now leaves work that belongs to it: a check that is in
+    /// progress or waits, a heartbeat and, if `or_soon`, whatever would be due a moment after it.
+    pub(super) fn has_work_in_pass(&self, or_soon: bool, now: Now) -> bool {
+        self.running > 0
+            || !self.waiting.is_empty()
+            || self.iter().any(|runtime| runtime.has_work_in_pass(or_soon, now))
     }
 
     /// Logs data of a check that cannot be stored, once for each key.

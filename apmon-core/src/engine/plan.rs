@@ -1,13 +1,25 @@
 //! What an engine runs: the monitors and channels of one site.
 
-use std::{collections::HashSet, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    num::NonZeroUsize,
+    sync::Arc,
+    time::Duration,
+};
 
-use super::EngineError;
+use super::{EngineError, task::GRACE};
 use crate::{
     monitor::{Heartbeat, Monitor},
     notification::{ChannelClass, HeartbeatSender, Notifier, Switches},
-    rule::route::{Fallback, Route, Routes},
+    rule::{
+        route::{Fallback, Route, Routes},
+        schedule,
+    },
+    state::MonitorState,
 };
+
+/// What the start and the end of a pass may take besides waiting.
+const PASS_MARGIN: Duration = Duration::from_secs(2);
 
 /// The monitors and channels of one site.
 #[derive(Clone)]
@@ -86,6 +98,43 @@ impl Plan {
         }
     }
 
+    /// How long a pass takes at most, whatever its targets and channels do: the longest time
+    /// until one of its monitors, found down, is in a hard state, and the time for deliveries and
+    /// heartbeats at the end. Meanwhile it does what falls due.
+    #[must_use]
+    pub fn longest_pass(&self) -> Duration {
+        let timeouts = self.channels.iter().filter_map(|channel| channel.timeout);
+        let attempt = timeouts.fold(self.delivery_timeout, Duration::max);
+        let end = attempt.max(self.longest_check().saturating_add(schedule::LONGEST_SLACK));
+        let heartbeat = self.delivery_timeout.saturating_add(GRACE);
+        [end, heartbeat, PASS_MARGIN]
+            .into_iter()
+            .fold(self.longest_retries(), Duration::saturating_add)
+    }
+
+    /// The longest time until a monitor that is found down is in a hard state.
+    pub(super) fn longest_retries(&self) -> Duration {
+        let policies = self.monitors.iter().map(|monitor| &monitor.watch().policy);
+        let retries = policies.map(|policy| schedule::longest_retries(policy, GRACE));
+        retries.max().unwrap_or_default()
+    }
+
+    /// Sorts the monitors for a pass that may end before all have had their turn: it begins with
+    /// those that were checked longest ago.
+    pub(super) fn sort_for_pass(&mut self, stored: &BTreeMap<String, Arc<MonitorState>>) {
+        if self.max_concurrent.is_some() {
+            let last_checked = |name: &str| stored.get(name)?.last_checked;
+            self.monitors
+                .sort_by_key(|monitor| last_checked(&monitor.watch().name));
+        }
+    }
+
+    /// The longest time that a check may take.
+    pub(super) fn longest_check(&self) -> Duration {
+        let policies = self.monitors.iter().map(|monitor| &monitor.watch().policy);
+        policies.map(|policy| policy.max_try).max().unwrap_or_default()
+    }
+
     pub(super) fn check_names(&self) -> Result<(), EngineError> {
         let mut names = HashSet::with_capacity(self.monitors.len());
         for monitor in &self.monitors {
@@ -109,6 +158,9 @@ pub struct Channel {
     pub switches: Switches,
     /// The class under which a monitor's policy can switch it off.
     pub class: Option<ChannelClass>,
+    /// Whether the receiver keeps an incident open under its key until it gets the end, as
+    /// PagerDuty does: it then gets the end also while the monitor's alarms are off.
+    pub keyed: bool,
     /// The timeout of one delivery, if it is not the plan's.
     pub timeout: Option<Duration>,
     /// The channel that is used when this one fails.
@@ -123,6 +175,7 @@ impl Channel {
             notifier,
             switches: Switches::default(),
             class: None,
+            keyed: false,
             timeout: None,
             fallback: None,
         }
@@ -150,6 +203,7 @@ impl Channel {
         Route {
             switches: self.switches,
             class: self.class.clone(),
+            keyed: self.keyed,
             fallback: self.fallback.clone(),
             ..Route::new(&self.id)
         }

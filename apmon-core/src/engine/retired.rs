@@ -73,6 +73,20 @@ impl Retired {
         self.states.get(name)
     }
 
+    /// The state of a monitor, to be changed.
+    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Arc<MonitorState>> {
+        self.states.get_mut(name)
+    }
+
+    /// The monitors some of whose channels are owed an end.
+    pub(super) fn owing(&self) -> Vec<String> {
+        let owing = self
+            .states
+            .iter()
+            .filter(|(_, state)| !state.own.owed_ends.is_empty());
+        owing.map(|(name, _)| name.clone()).collect()
+    }
+
     /// Takes the states that were never retired properly: their monitors left the site file
     /// while no engine ran.
     pub(super) fn take_unretired(&mut self) -> Vec<(String, Arc<MonitorState>)> {

@@ -48,21 +48,20 @@ pub(super) struct MonitorRuntime {
     /// Regular checks that were missed.
     pub(super) missed: u64,
     timing: Timing,
+    /// Whether it runs in a pass, which also does what would be due a moment after it.
+    in_pass: bool,
     retry: Option<Mono>,
     /// Boxed, as most monitors have none.
     heartbeat: Option<Box<MonitorHeartbeat>>,
     pub(super) reminder: Option<Mono>,
 }
 
-/// How the next regular check is scheduled.
+/// How regular checks are scheduled.
 enum Timing {
-    /// In a daemon: the grid and its next due time.
+    /// Those of a monitor: the grid and its next due time.
     Grid { grid: Grid, next: Mono },
-    /// In a pass: at most one regular check, and the moment of the next one, beyond which a
-    /// retry must not wait.
-    Once { due: Option<Mono>, next: Mono },
     /// Of a part of a monitor: it is checked with the monitor.
-    Part { is_pass: bool },
+    Part,
 }
 
 /// The phase of the current check.
@@ -96,11 +95,10 @@ impl MonitorRuntime {
         grid: Grid,
         first: Mono,
     ) -> Self {
-        let timing = Timing::Grid { grid, next: first };
-        Self::new(monitor, state, timing, now)
+        Self::new(monitor, state, Timing::Grid { grid, next: first }, now)
     }
 
-    /// Creates a monitor of a pass at `now`.
+    /// Creates a monitor of a pass at `now`: its checks continue from those of the last pass.
     pub(super) fn for_pass(monitor: Arc<dyn Monitor>, state: Arc<MonitorState>, now: Now) -> Self {
         let watch = monitor.watch();
         let changed = state.last_config_checksum.as_deref() != Some(&*watch.checksum);
@@ -111,22 +109,25 @@ impl MonitorRuntime {
                 .every
                 .is_some_and(|every| schedule::due_in_pass(state.last_successful_heartbeat, now.wall, every))
         });
-        let always = watch
-            .policy
-            .heartbeat
-            .as_ref()
-            .is_some_and(|heartbeat| heartbeat.every.is_none());
         let due =
             changed || soft || heartbeat_due || schedule::due_in_pass(state.last_checked, now.wall, every);
-        let timing = Timing::Once {
-            due: due.then_some(now.mono),
-            next: now.mono.plus(every),
+        let first = match state.last_checked.filter(|_| !due) {
+            Some(last) => now.mono_of(last).plus(every),
+            None => now.mono,
+        };
+        let timing = Timing::Grid {
+            grid: Grid::new(first, every, 0.0),
+            next: first,
         };
         let mut runtime = Self::new(monitor, state, timing, now);
-        runtime.heartbeat =
-            MonitorHeartbeat::for_pass(&runtime.monitor.watch().policy, heartbeat_due || always);
-        // A reminder waits for the check, which may find the target up again.
-        runtime.reminder = (!due && runtime.reminder_due_in_pass(now)).then_some(now.mono);
+        runtime.in_pass = true;
+        if heartbeat_due {
+            runtime.heartbeat = MonitorHeartbeat::after_next_success(&runtime.monitor.watch().policy);
+        }
+        if !due {
+            // Otherwise a reminder waits for the check, which may find the target up again.
+            runtime.schedule_reminder(now);
+        }
         runtime
     }
 
@@ -135,10 +136,11 @@ impl MonitorRuntime {
         monitor: Arc<dyn Monitor>,
         state: Arc<MonitorState>,
         part_at: Option<NonZeroU32>,
-        is_pass: bool,
+        in_pass: bool,
         now: Now,
     ) -> Self {
-        let mut runtime = Self::new(monitor, state, Timing::Part { is_pass }, now);
+        let mut runtime = Self::new(monitor, state, Timing::Part, now);
+        runtime.in_pass = in_pass;
         let state = Arc::make_mut(&mut runtime.state);
         state.own.part_at = part_at;
         // That of a monitor which had this name.
@@ -155,7 +157,7 @@ impl MonitorRuntime {
         if loaded.last_config_checksum.as_ref() == Some(&monitor.watch().checksum) {
             loaded.last_config_checksum = Some(Arc::clone(&monitor.watch().checksum));
         }
-        let heartbeat = MonitorHeartbeat::for_daemon(&monitor.watch().policy, &state, now);
+        let heartbeat = MonitorHeartbeat::new(&monitor.watch().policy, &state, now);
         Self {
             monitor,
             state,
@@ -167,6 +169,7 @@ impl MonitorRuntime {
             check_phase: CheckPhase::Idle,
             missed: 0,
             timing,
+            in_pass: false,
             retry: None,
             heartbeat,
             // A reminder of an open outage waits for the first check, which may end the outage.
@@ -185,11 +188,9 @@ impl MonitorRuntime {
         first: Mono,
     ) {
         let state = std::mem::take(&mut self.state);
-        let new = match self.timing {
-            Timing::Grid { .. } | Timing::Part { is_pass: false } => {
-                Self::for_daemon(monitor, state, now, grid, first)
-            }
-            Timing::Once { .. } | Timing::Part { is_pass: true } => Self::for_pass(monitor, state, now),
+        let new = match self.in_pass {
+            false => Self::for_daemon(monitor, state, now, grid, first),
+            true => Self::for_pass(monitor, state, now),
         };
         *self = Self {
             generation,
@@ -199,30 +200,18 @@ impl MonitorRuntime {
         };
     }
 
-    fn reminder_due_in_pass(&self, now: Now) -> bool {
-        let policy = &self.monitor.watch().policy;
-        match alert::reminder_due(policy, &self.state, now) {
-            None => false,
-            Some(due) if due <= now.mono => true,
-            Some(due) => {
-                let wait = alert::reminder_wait(policy, &self.state);
-                schedule::left_in_pass(due.minus(wait), now, wait).is_zero()
-            }
-        }
-    }
-
     /// Takes over the monitor of a new plan with the same options: its phase and state stay.
     /// What an embedder's checksum leaves out may be different: `grid` is that of the new
     /// policy.
     pub(super) fn renew(&mut self, monitor: Arc<dyn Monitor>, now: Now, grid: Grid) {
         let (old, new) = (&self.monitor.watch().policy, &monitor.watch().policy);
-        if old.check_every != new.check_every && matches!(self.timing, Timing::Grid { .. }) {
+        if old.check_every != new.check_every && !self.in_pass {
             let next = grid.due_after(now.mono);
             self.timing = Timing::Grid { grid, next };
         }
         let period = |policy: &Policy| policy.heartbeat.as_ref().map(|heartbeat| heartbeat.every);
         if period(old) != period(new) {
-            self.heartbeat = MonitorHeartbeat::for_daemon(new, &self.state, now);
+            self.heartbeat = MonitorHeartbeat::new(new, &self.state, now);
         }
         self.renew_part(monitor, now);
     }
@@ -237,7 +226,7 @@ impl MonitorRuntime {
 
     /// Whether it is a part of a monitor.
     pub(super) fn is_part(&self) -> bool {
-        matches!(self.timing, Timing::Part { .. })
+        matches!(self.timing, Timing::Part)
     }
 
     /// Makes a check due now, unless there is one already.
@@ -262,13 +251,44 @@ impl MonitorRuntime {
 
     /// When its next check is due.
     pub(super) fn check_at(&self) -> Option<Mono> {
-        let regular = match self.timing {
-            Timing::Grid { next, .. } => Some(next),
-            Timing::Once { due, .. } => due,
-            Timing::Part { .. } => None,
-        };
         let heartbeat = self.heartbeat.as_ref().and_then(|heartbeat| heartbeat.check_at());
-        [regular, self.retry, heartbeat].into_iter().flatten().min()
+        [self.next(), self.retry, heartbeat].into_iter().flatten().min()
+    }
+
+    /// When its next regular check is due.
+    fn next(&self) -> Option<Mono> {
+        match self.timing {
+            Timing::Grid { next, .. } => Some(next),
+            Timing::Part => None,
+        }
+    }
+
+    /// Whether a failed check is to be repeated before its verdict counts.
+    pub(super) fn has_retry(&self) -> bool {
+        self.retry.is_some()
+    }
+
+    /// Whether a pass that would end now leaves work that belongs to it: a heartbeat whose check
+    /// has been made and, if `or_soon`, whatever would be due a moment after it.
+    pub(super) fn has_work_in_pass(&self, or_soon: bool, now: Now) -> bool {
+        if self
+            .heartbeat
+            .as_ref()
+            .is_some_and(|heartbeat| heartbeat.is_scheduled())
+        {
+            return true;
+        }
+        let policy = &self.monitor.watch().policy;
+        let soon = |due: Mono, interval| schedule::is_soon_in_pass(due, now.mono, interval);
+        let heartbeat = || {
+            let (due, every) = (self.heartbeat.as_ref()?.due()?, policy.heartbeat.as_ref()?.every?);
+            Some(soon(due, every))
+        };
+        let reminder = || Some(soon(self.reminder?, alert::reminder_wait(policy, &self.state)));
+        or_soon
+            && (self.next().is_some_and(|next| soon(next, policy.check_every))
+                || heartbeat().unwrap_or_default()
+                || reminder().unwrap_or_default())
     }
 
     /// The next action that is due by `now`; to be called until there is none.
@@ -297,18 +317,14 @@ impl MonitorRuntime {
         self.retry = None;
         let heartbeat = self.heartbeat.as_ref();
         let heartbeat_due = heartbeat.and_then(|heartbeat| heartbeat.due_at_check(now));
-        match &mut self.timing {
-            Timing::Part { .. } => {}
-            Timing::Once { due, .. } => *due = None,
-            Timing::Grid { grid, next } => {
-                if *next <= now {
-                    self.missed += grid.missed(*next, now);
-                    *next = grid.due_after(now);
-                }
-                // A check for the heartbeat also serves the regular checks up to it.
-                if let Some(due) = heartbeat_due.filter(|due| *next <= *due) {
-                    *next = grid.due_after(due);
-                }
+        if let Timing::Grid { grid, next } = &mut self.timing {
+            if *next <= now {
+                self.missed += grid.missed(*next, now);
+                *next = grid.due_after(now);
+            }
+            // A check for the heartbeat also serves the regular checks up to it.
+            if let Some(due) = heartbeat_due.filter(|due| *next <= *due) {
+                *next = grid.due_after(due);
             }
         }
     }
@@ -364,6 +380,12 @@ impl MonitorRuntime {
         effects
     }
 
+    /// Applies the rules to the ends that its channels are owed.
+    pub(super) fn settle(&mut self, context: &RuleContext, now: Now) -> Effects {
+        let state = Arc::make_mut(&mut self.state);
+        alert::settle(context, self.monitor.watch(), state, now)
+    }
+
     /// Ends its check, and moves on to the next due time.
     pub(super) fn end_check(&mut self, now: Now) {
         self.check_phase = CheckPhase::Idle;
@@ -383,12 +405,12 @@ impl MonitorRuntime {
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.after_check(verdict == Verdict::Up, started.mono, now.mono);
         }
-        self.schedule_reminder_after_check(now);
+        self.schedule_reminder(now);
     }
 
     /// Schedules a retry, after a check that failed for the monitor or for a part of it.
     pub(super) fn schedule_retry(&mut self, now: Now) {
-        if let Timing::Once { next, .. } | Timing::Grid { next, .. } = &self.timing {
+        if let Timing::Grid { next, .. } = &self.timing {
             let retry_after = self.monitor.watch().policy.retry_after();
             self.retry = Some(schedule::retry_at(now.mono, retry_after, *next));
         }
@@ -401,24 +423,11 @@ impl MonitorRuntime {
         self.reminder = None;
     }
 
-    /// Schedules the reminder, once the check is over that it waits for.
-    pub(super) fn schedule_reminder_after_check(&mut self, now: Now) {
-        match self.timing {
-            Timing::Once { .. } | Timing::Part { is_pass: true } => {
-                self.reminder = self.reminder_due_in_pass(now).then_some(now.mono);
-            }
-            Timing::Grid { .. } | Timing::Part { is_pass: false } => self.schedule_reminder(now),
-        }
-    }
-
     /// When the period of the current heartbeat ends.
     pub(super) fn heartbeat_period_end(&self) -> Option<Mono> {
         let due = self.heartbeat.as_ref().and_then(|heartbeat| heartbeat.due());
         // Without a grid of its own, the next check brings the next heartbeat.
-        due.or(match self.timing {
-            Timing::Grid { next, .. } => Some(next),
-            Timing::Once { .. } | Timing::Part { .. } => None,
-        })
+        due.or(self.next())
     }
 
     /// Processes the result of a heartbeat that was `sent` then: after a failure there is
@@ -442,13 +451,12 @@ impl MonitorRuntime {
         accepted
     }
 
-    /// Schedules the next reminder, after a notification or the end of an outage.
-    fn schedule_reminder(&mut self, now: Now) {
-        self.reminder = match self.timing {
-            Timing::Once { .. } | Timing::Part { is_pass: true } => None,
-            Timing::Grid { .. } | Timing::Part { is_pass: false } => {
-                alert::reminder_due(&self.monitor.watch().policy, &self.state, now)
-            }
-        };
+    /// Schedules the next reminder, after a check, a notification or the end of an outage.
+    pub(super) fn schedule_reminder(&mut self, now: Now) {
+        let policy = &self.monitor.watch().policy;
+        let due = alert::reminder_due(policy, &self.state, now);
+        let wait = || alert::reminder_wait(policy, &self.state);
+        let is_soon = |due: &Mono| self.in_pass && schedule::is_soon_in_pass(*due, now.mono, wait());
+        self.reminder = due.map(|due| if is_soon(&due) { now.mono } else { due });
     }
 }

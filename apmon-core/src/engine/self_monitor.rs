@@ -24,8 +24,10 @@ const STUCK: Duration = Duration::from_secs(600);
 #[derive(Debug, Default)]
 pub(super) struct SelfMonitor {
     heartbeat: Option<Heartbeat>,
-    /// The interval of the grid; a pass has none.
+    /// The interval of the grid; in a pass there is none before the first check.
     every: Option<Duration>,
+    /// Whether it is that of a pass.
+    in_pass: bool,
     due: Option<Mono>,
     resend: Resend,
     /// The greatest lateness of a check since the previous heartbeat.
@@ -33,6 +35,8 @@ pub(super) struct SelfMonitor {
     /// Whether there has been a check.
     checked: bool,
     withheld: bool,
+    /// When the last one was accepted.
+    accepted: Option<Mono>,
     /// Whether a request is in flight.
     in_flight: bool,
     /// Distinguishes an answer to an older plan's heartbeat from one to the current plan's.
@@ -55,10 +59,12 @@ pub(super) enum HealthProblem {
 }
 
 impl SelfMonitor {
-    /// Creates the self-monitoring of a single pass, which sends one heartbeat at its end.
+    /// Creates the self-monitoring of a single pass, which sends a heartbeat at its end, and
+    /// others before that if it takes long.
     pub(super) fn for_pass(heartbeat: Option<Heartbeat>) -> Self {
         Self {
             heartbeat,
+            in_pass: true,
             ..Self::default()
         }
     }
@@ -79,9 +85,11 @@ impl SelfMonitor {
         self.resend = Resend::default();
     }
 
-    /// Whether there is a heartbeat.
-    pub(super) fn has_heartbeat(&self) -> bool {
-        self.heartbeat.is_some()
+    /// Whether there is a heartbeat for the end of a pass: none was accepted just before it.
+    pub(super) fn has_last_heartbeat(&self, now: Mono) -> bool {
+        let every = self.every.unwrap_or_default();
+        let is_recent = |accepted: Mono| now.since(accepted) < every / 2;
+        self.heartbeat.is_some() && !self.accepted.is_some_and(is_recent)
     }
 
     /// When the next attempt is due.
@@ -119,9 +127,9 @@ impl SelfMonitor {
         now: Now,
     ) -> Option<(HeartbeatSource, Heartbeat, Option<Mono>)> {
         let heartbeat = self.heartbeat.clone()?;
-        // Checks that wait for a permit are late although they have not started. In a pass all
-        // checks are due at once, and the heartbeat follows them.
-        if let Some(due) = monitors.waiting_since() {
+        // Checks that wait for a permit are late although they have not started; in a pass, where
+        // all are due at once, that says nothing.
+        if let Some(due) = monitors.waiting_since().filter(|_| !self.in_pass) {
             self.lag = self.lag.max(now.mono.since(due));
         }
         if let Some(problem) = self.health_problem(persistence, delivery, now) {
@@ -136,10 +144,16 @@ impl SelfMonitor {
         Some((HeartbeatSource::Engine(self.generation), heartbeat, self.due))
     }
 
-    /// Records a finished check that started with this lateness.
-    pub(super) fn record_check(&mut self, lateness: Duration) {
+    /// Records a check that ended at `now` and had started with this lateness.
+    pub(super) fn record_check(&mut self, lateness: Duration, now: Mono) {
         self.checked = true;
         self.lag = self.lag.max(lateness);
+        if self.in_pass && self.every.is_none() {
+            // The last pass has sent one at its end.
+            let every = self.heartbeat.as_ref().map(|it| it.every.unwrap_or(EVERY));
+            self.every = every;
+            self.due = every.map(|every| now.plus(every.min(FIRST)));
+        }
     }
 
     /// The reason why the heartbeat is withheld now, if there is one. Checks count since the
@@ -193,12 +207,13 @@ impl SelfMonitor {
         match result {
             Ok(()) => {
                 tracing::debug!("apmon's own heartbeat sent");
+                self.accepted = Some(now);
                 self.resend.accepted();
             }
             Err(error) => {
                 self.resend.failed(now, self.due);
                 if self.every.is_none() {
-                    self.resend.clear(); // a pass leaves that to the next one
+                    self.resend.clear(); // a pass without a check
                 }
                 if self.resend.failures() == 1 {
                     tracing::warn!("apmon's own heartbeat not sent: {error}");

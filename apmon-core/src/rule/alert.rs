@@ -160,8 +160,29 @@ fn address(
     let routes = &context.routes;
     let notifications = notifications.into_iter();
     effects.notifications = notifications
-        .map(|notification| routes.address(notification, policy, &mut state.own))
+        .filter_map(|notification| routes.address(notification, policy, &mut state.own))
         .collect();
+}
+
+/// Decides which ends of earlier incidents are sent now, after the site file was read: those
+/// that its channels and the switches of the monitor did not let through at the time.
+pub(crate) fn settle(context: &RuleContext, watch: &Watch, state: &mut MonitorState, now: Now) -> Effects {
+    let condition = Condition::of(state);
+    let owed = state.own.owed_ends.len();
+    let notifications = context
+        .routes
+        .take_owed_ends(&watch.policy, &mut state.own, now.wall);
+    let is_changed = !notifications.is_empty() || state.own.owed_ends.len() != owed;
+    Effects {
+        before: condition,
+        after: condition,
+        state: match is_changed {
+            true => StateChange::Urgent,
+            false => StateChange::None,
+        },
+        notifications,
+        ..Effects::default()
+    }
 }
 
 /// When the next notification of an open outage is due; `None` without an open outage.
@@ -240,10 +261,10 @@ pub fn removed(context: &RuleContext, watch: &Watch, state: &mut MonitorState, n
     state.own.up_since = None;
     state.own.alarms_off_since = None;
     state.mono = MonoTimes::default();
-    let notification = (down && number > 1 && watch.policy.alarms).then(|| {
+    let notification = (down && number > 1).then(|| {
         builder.notification(
             NotificationKind::NoLongerWatched,
-            incident.unwrap_or_else(|| builder.incident_id("outage")),
+            builder.announced_incident(incident, &mut state.own),
             number,
             builder.sentence().no_longer_watched(lasted),
             (state.last_alarm_started, Some(lasted)),

@@ -2,10 +2,12 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use jiff::Timestamp;
+
 use crate::{
     monitor::Policy,
     notification::{ChannelClass, Notification, NotificationKind, OutboxEntry, Switches},
-    state::OwnState,
+    state::{OwedEnd, OwnState, RETENTION_AFTER_REMOVAL},
 };
 
 /// The part of a channel that decides which notifications it gets.
@@ -18,6 +20,8 @@ pub struct Route {
     pub switches: Switches,
     /// The class under which a monitor's policy can switch it off.
     pub class: Option<ChannelClass>,
+    /// Whether its receiver keeps an incident open under its key until it gets the end.
+    pub keyed: bool,
     /// The channel that is used when this one fails.
     pub fallback: Option<Fallback>,
 }
@@ -50,6 +54,17 @@ pub struct Routes {
     off: bool,
 }
 
+/// When a channel to which an incident was announced gets its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum EndDue {
+    /// Now.
+    Now,
+    /// Once the monitor's switches, or the site file, let it through.
+    Later,
+    /// Never: the channel takes no ends.
+    Never,
+}
+
 /// Whether a notification that its channel could not deliver goes to the fallback.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum FallbackDecision {
@@ -68,6 +83,7 @@ impl Route {
             id: id.into(),
             switches: Switches::default(),
             class: None,
+            keyed: false,
             fallback: None,
         }
     }
@@ -75,11 +91,25 @@ impl Route {
     /// Whether the channel takes a notification of this kind about a monitor with this policy.
     #[must_use]
     pub fn takes(&self, kind: &NotificationKind, policy: &Policy) -> bool {
-        self.switches.are_on(kind.switch())
-            && !self
-                .class
-                .as_ref()
-                .is_some_and(|class| policy.classes_off.contains(class))
+        self.switches.are_on(kind.switch()) && !self.is_class_off(policy)
+    }
+
+    fn is_class_off(&self, policy: &Policy) -> bool {
+        let class = self.class.as_ref();
+        class.is_some_and(|class| policy.classes_off.contains(class))
+    }
+
+    /// When it gets the end of an incident that was announced to it. A service that keeps
+    /// incidents by a key would keep this one open for ever: it gets the end
+    /// also while alarms are off. People get it once they are to be notified again.
+    fn end_due(&self, kind: &NotificationKind, policy: &Policy) -> EndDue {
+        if !self.switches.are_on(kind.switch()) {
+            EndDue::Never
+        } else if self.keyed || (policy.alarms && !self.is_class_off(policy)) {
+            EndDue::Now
+        } else {
+            EndDue::Later
+        }
     }
 }
 
@@ -105,27 +135,106 @@ impl Routes {
             .map(|route| route.id.as_str())
     }
 
-    /// Addresses a notification. If it ends an incident, it also goes to the channels to which
-    /// the incident was announced, even if they are fallbacks by now. `own`, the state of its
-    /// monitor, remembers to whom it was announced.
+    /// Addresses a notification; `None` if alarms are off and nobody gets it. If it ends an
+    /// incident, it also goes to the channels to which the incident was announced, even if they
+    /// are fallbacks by now. `own`, the state of its monitor, remembers to whom it was announced,
+    /// and which of them are still to get the end.
     pub(crate) fn address(
         &self,
         notification: Notification,
         policy: &Policy,
         own: &mut OwnState,
-    ) -> Addressed {
+    ) -> Option<Addressed> {
         let kind = &notification.kind;
         let announced_to = own.take_announced(&notification);
-        let mut recipients: Vec<String> = self.recipients(kind, policy).map(str::to_owned).collect();
-        for id in announced_to {
-            if !self.off && self.takes(&id, kind, policy) && !recipients.contains(&id) {
-                recipients.push(id);
-            }
+        let mut recipients: Vec<String> = match policy.alarms {
+            true => self.recipients(kind, policy).map(str::to_owned).collect(),
+            false => Vec::new(),
+        };
+        if !self.off {
+            let (now, later) = self.divide(announced_to, kind, policy);
+            recipients.extend(
+                now.into_iter()
+                    .filter(|id| !recipients.contains(id))
+                    .collect::<Vec<_>>(),
+            );
+            own.owe(&notification, later);
         }
         announce(own, &notification, &recipients);
-        Addressed {
+        let is_sent = policy.alarms || !recipients.is_empty();
+        is_sent.then_some(Addressed {
             notification,
             recipients,
+        })
+    }
+
+    /// Divides the channels to which an incident was announced into those that get its end now,
+    /// and those that get it later.
+    fn divide(
+        &self,
+        announced_to: Vec<String>,
+        kind: &NotificationKind,
+        policy: &Policy,
+    ) -> (Vec<String>, Vec<String>) {
+        let (mut now, mut later) = (Vec::new(), Vec::new());
+        for id in announced_to {
+            let route = self.routes.iter().find(|route| route.id == id);
+            // One that is not in the site file may be added again.
+            match route.map_or(EndDue::Later, |route| route.end_due(kind, policy)) {
+                EndDue::Now => now.push(id),
+                EndDue::Later => later.push(id),
+                EndDue::Never => {}
+            }
+        }
+        (now, later)
+    }
+
+    /// Takes the ends that can be sent now to channels that are owed them, addressed to these
+    /// channels, oldest first.
+    pub(crate) fn take_owed_ends(
+        &self,
+        policy: &Policy,
+        own: &mut OwnState,
+        now: Timestamp,
+    ) -> Vec<Addressed> {
+        if self.off {
+            return Vec::new();
+        }
+        let mut due = Vec::new();
+        for OwedEnd {
+            notification,
+            channels,
+        } in std::mem::take(&mut own.owed_ends)
+        {
+            let age = Duration::try_from(now.duration_since(notification.at)).unwrap_or_default();
+            if age > RETENTION_AFTER_REMOVAL {
+                continue;
+            }
+            let (recipients, later) = self.divide(channels, &notification.kind, policy);
+            own.owe(&notification, later);
+            if !recipients.is_empty() {
+                due.push(Addressed {
+                    // Sent late, it must not expire at once.
+                    notification: Notification {
+                        at: now,
+                        ended: notification.ended.or(Some(notification.at)),
+                        ..notification
+                    },
+                    recipients,
+                });
+            }
+        }
+        due
+    }
+
+    /// Notes for an incident of a state that does not say to whom it was announced (one of
+    /// APMonitor) that all who could get it did.
+    pub(crate) fn assume_announced(&self, incident: &str, own: &mut OwnState) {
+        let policy = Policy::default();
+        let all = self.recipients(&NotificationKind::Outage, &policy);
+        let all: Vec<String> = all.map(str::to_owned).collect();
+        if !all.is_empty() {
+            own.announced_to.insert(incident.to_owned(), all);
         }
     }
 
@@ -211,100 +320,4 @@ pub(crate) fn announce(own: &mut OwnState, notification: &Notification, channels
 }
 
 #[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-
-    use super::*;
-
-    fn notification(kind: NotificationKind) -> Notification {
-        Notification {
-            id: "i-1".into(),
-            incident: "i".into(),
-            kind,
-            site: "HomeLab".into(),
-            monitor: "web".into(),
-            address: "http://h/".into(),
-            text: "t".into(),
-            number: 1,
-            at: Timestamp::UNIX_EPOCH,
-            since: None,
-            lasted: None,
-            next_reminder: None,
-            subject: Default::default(),
-            covers: Vec::new(),
-            ended: None,
-        }
-    }
-
-    /// `hook` with the fallback `mail`, of the class of e-mail.
-    fn routes() -> Routes {
-        let fallback = Some(Fallback {
-            to: "mail".into(),
-            after: Duration::from_secs(60),
-        });
-        let hook = Route {
-            fallback,
-            ..Route::new("hook")
-        };
-        let mail = Route {
-            class: Some(ChannelClass::EMAIL),
-            ..Route::new("mail")
-        };
-        Routes::new(vec![hook, mail])
-    }
-
-    fn open() -> OwnState {
-        OwnState {
-            incident: Some("i".into()),
-            ..OwnState::default()
-        }
-    }
-
-    #[test]
-    fn a_fallback_gets_only_the_end_of_what_was_announced_to_it() {
-        let (routes, policy, mut own) = (routes(), Policy::default(), open());
-        let outage = routes.address(notification(NotificationKind::Outage), &policy, &mut own);
-        assert_eq!(outage.recipients, ["hook"]);
-        assert!(announce(&mut own, &outage.notification, &["mail".to_owned()]));
-        own.incident = None;
-        let end = routes.address(notification(NotificationKind::Recovery), &policy, &mut own);
-        assert_eq!(end.recipients, ["hook", "mail"]);
-        assert!(own.announced_to.is_empty());
-    }
-
-    #[test]
-    fn nothing_has_a_recipient_while_notifications_are_off() {
-        let (routes, policy, mut own) = (routes().switched_off(), Policy::default(), open());
-        let outage = routes.address(notification(NotificationKind::Outage), &policy, &mut own);
-        assert!(outage.recipients.is_empty() && own.announced_to.is_empty());
-    }
-
-    #[test]
-    fn a_fallback_gets_what_its_channel_could_not_deliver_unless_it_would_mislead() {
-        let routes = routes();
-        let policy = Policy::default();
-        let without_mail = Policy {
-            classes_off: vec![ChannelClass::EMAIL],
-            ..Policy::default()
-        };
-        let entry = |kind, addressed: &[&str]| {
-            let addressed = addressed.iter().map(|id| (*id).to_owned()).collect();
-            OutboxEntry::new("hook", notification(kind), addressed)
-        };
-        let outage = entry(NotificationKind::Outage, &["hook"]);
-        let had_it = entry(NotificationKind::Outage, &["hook", "mail"]);
-        let (own, over) = (open(), OwnState::default());
-        use FallbackDecision::{NotTaken, Send, Skip};
-        for (entry, policy, own, ends_too, expected) in [
-            (&outage, &policy, Some(&own), false, Send),
-            (&outage, &without_mail, Some(&own), false, NotTaken),
-            (&had_it, &policy, Some(&own), false, Skip),
-            (&outage, &policy, Some(&over), false, Skip),
-            (&outage, &policy, Some(&over), true, Send),
-            (&outage, &policy, None, false, Skip),
-        ] {
-            let decision = routes.decide_fallback(entry, "mail", policy, own, ends_too);
-            assert_eq!(decision, expected, "{entry:?} {own:?} {ends_too}");
-        }
-    }
-}
+mod tests;

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::time::{Mono, Now};
+use crate::{monitor::Policy, time::Mono};
 
 /// The first checks of all monitors fall within this time (or within their interval, if that is
 /// shorter), so that a daemon soon knows every state.
 pub(crate) const FIRST_ROUND: Duration = Duration::from_secs(5);
+
+/// The longest time before its due moment at which a pass does something.
+pub(crate) const LONGEST_SLACK: Duration = Duration::from_secs(5);
 
 /// A monitor's phase within its interval: 0 to 1, always the same for its name.
 #[must_use]
@@ -106,19 +109,24 @@ pub(crate) fn due_in_pass(last: Option<Timestamp>, now: Timestamp, interval: Dur
 }
 
 fn slack(interval: Duration) -> Duration {
-    (interval / 10).min(Duration::from_secs(5))
+    (interval / 10).min(LONGEST_SLACK)
 }
 
-/// The rest of an interval that began at `began`, as a pass sees it: zero if it is due by the
-/// rule of [`due_in_pass`].
+/// Whether something that is done every `interval`, and is due at `due`, would be due a moment
+/// after a pass, by the rule of [`due_in_pass`].
 #[must_use]
-pub(crate) fn left_in_pass(began: Mono, now: Now, interval: Duration) -> Duration {
-    let elapsed = now.mono.since(began);
-    if elapsed + slack(interval) >= interval {
-        Duration::ZERO
-    } else {
-        interval - elapsed
-    }
+pub(crate) fn is_soon_in_pass(due: Mono, now: Mono, interval: Duration) -> bool {
+    due <= now.plus(slack(interval))
+}
+
+/// How long it takes at most until a monitor with this policy, found down, is in a hard state.
+/// A check may take `grace` longer than the policy says.
+#[must_use]
+pub(crate) fn longest_retries(policy: &Policy, grace: Duration) -> Duration {
+    let checks = policy.max_retries.get();
+    let pause = policy.retry_after().min(policy.check_every);
+    let checking = policy.max_try.saturating_add(grace).saturating_mul(checks);
+    checking.saturating_add(pause.saturating_mul(checks - 1))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     play,
-    setup::Edit::{self, Alarms, Channel, Monitor},
+    setup::Edit::{self, Alarms, Channel, Email, Monitor, Rename},
     step::{
         Answer::{AcceptsAndHangs, BusyFor, Hangs, Refuses},
         Apply,
@@ -138,4 +138,42 @@ fn a_channel_that_comes_back_has_one_notification_under_way() {
         edit(Channel(2)),
         Target(0, Up),
     ]);
+}
+
+/// It refuses the end, is taken out, so that another one gets it, and comes back.
+#[test]
+fn a_channel_that_comes_back_receives_the_end_that_it_is_owed() {
+    assert_no_complaints(&[
+        Target(2, Down),
+        wait(30.791),
+        Receiver(0, Refuses),
+        Target(2, Up),
+        wait(64.266),
+        edit(Rename(4, 0)),
+        edit(Rename(1, 0)),
+    ]);
+}
+
+#[test]
+fn an_outage_that_ends_while_alarms_and_email_are_off_has_its_end_for_everybody() {
+    for (first, second) in [(Alarms(0), Email(0)), (Email(0), Alarms(0))] {
+        for apply in [Apply::Reload, Apply::Restart(CRASH)] {
+            assert_no_complaints(&[
+                Target(0, Down),
+                wait(10.0),
+                Step::Edit(first, apply),
+                Step::Edit(second, apply),
+                wait(10.0),
+                Target(0, Up),
+                wait(400.0),
+                Target(0, Down),
+                wait(400.0),
+                Step::Edit(first, apply),
+                wait(100.0),
+                Step::Edit(second, apply),
+                wait(400.0),
+                Target(0, Up),
+            ]);
+        }
+    }
 }

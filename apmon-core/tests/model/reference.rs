@@ -8,6 +8,7 @@
 
 mod decided;
 mod end;
+mod owed;
 mod sent;
 mod stored;
 
@@ -44,8 +45,21 @@ pub struct ExpectedState {
     removed: bool,
     /// `alarms` and `email` at the last check.
     switches: Option<(bool, bool)>,
+    /// The channels to which the running outage was announced, and the incident that it cannot be
+    /// checked.
+    announced_to: BTreeMap<usize, BTreeSet<String>>,
+    /// Ends that channels are owed, oldest first.
+    owed: Vec<Owed>,
     /// The number of notifications decided.
     decided: usize,
+}
+
+/// The end of an incident, and the channels that are still to receive it.
+#[derive(Clone, Debug, PartialEq)]
+struct Owed {
+    incident: usize,
+    kind: NotificationKind,
+    channels: BTreeSet<String>,
 }
 
 pub type Expectations = Vec<(String, ExpectedState)>;
@@ -135,7 +149,8 @@ pub struct Reference {
     monitors: BTreeMap<&'static str, Monitor>,
     incidents: Vec<Incident>,
     notifications: Vec<Expected>,
-    by_id: HashMap<String, usize>,
+    /// One that was owed to some channels has the id of the one that others received in time.
+    by_id: HashMap<String, Vec<usize>>,
     receipts: usize,
     under_way: BTreeSet<&'static str>,
     /// Attempts and commits at one moment.

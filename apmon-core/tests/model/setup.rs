@@ -20,13 +20,18 @@ pub struct ChannelSpec {
     reminders: bool,
     recoveries: bool,
     is_mail: bool,
+    /// Whether its receiver keeps incidents open by their ids.
+    pub is_keyed: bool,
     /// Whether the site file has it from the start.
     at_start: bool,
 }
 
 pub const CHANNELS: [ChannelSpec; 6] = [
     channel("hook", [true, true, true], false, true),
-    channel("pager", [true, false, true], false, true),
+    ChannelSpec {
+        is_keyed: true,
+        ..channel("pager", [true, false, true], false, true)
+    },
     channel("mail:ops", [true, true, true], true, true),
     channel("mail:boss", [true, false, false], true, true),
     channel("spare", [true, true, true], false, false),
@@ -40,11 +45,31 @@ const fn channel(id: &'static str, switches: [bool; 3], is_mail: bool, at_start:
         reminders: switches[1],
         recoveries: switches[2],
         is_mail,
+        is_keyed: false,
         at_start,
     }
 }
 
+/// When a channel that received the beginning of an incident receives its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum EndDue {
+    Now,
+    Later,
+    Never,
+}
+
 impl ChannelSpec {
+    /// When it receives an end of this kind, worked out without the engine.
+    pub fn end_due(&self, kind: &NotificationKind, policy: &Policy) -> EndDue {
+        if !self.wants(kind, &Policy::default()) {
+            return EndDue::Never;
+        }
+        match self.is_keyed || (policy.alarms && self.wants(kind, policy)) {
+            true => EndDue::Now,
+            false => EndDue::Later,
+        }
+    }
+
     /// Whether its switches let a notification through, worked out without the engine.
     pub fn wants(&self, kind: &NotificationKind, policy: &Policy) -> bool {
         let switch = match kind {
@@ -67,6 +92,8 @@ pub enum Edit {
     Monitor(usize),
     /// Changes a monitor's `alarms`.
     Alarms(usize),
+    /// Changes a monitor's `email`.
+    Email(usize),
     /// Changes some other option of a monitor.
     Option(usize),
 }
@@ -77,6 +104,7 @@ pub struct Setup {
     pub channels: [bool; CHANNELS.len()],
     pub monitors: [bool; MONITORS.len()],
     alarms: [bool; MONITORS.len()],
+    email: [bool; MONITORS.len()],
     version: [u32; MONITORS.len()],
 }
 
@@ -86,7 +114,15 @@ impl Setup {
             channels: std::array::from_fn(|i| CHANNELS[i].at_start),
             monitors: [true; MONITORS.len()],
             alarms: [true; MONITORS.len()],
+            email: MONITORS.map(|name| name != "cam"),
             version: [0; MONITORS.len()],
+        }
+    }
+
+    pub fn without_monitors() -> Self {
+        Self {
+            monitors: [false; MONITORS.len()],
+            ..Self::new()
         }
     }
 
@@ -97,6 +133,10 @@ impl Setup {
             Edit::Monitor(i) => self.monitors[i] = !self.monitors[i],
             Edit::Alarms(i) => {
                 self.alarms[i] = !self.alarms[i];
+                self.version[i] += 1;
+            }
+            Edit::Email(i) => {
+                self.email[i] = !self.email[i];
                 self.version[i] += 1;
             }
             Edit::Option(i) => self.version[i] += 1,
@@ -120,6 +160,10 @@ impl Setup {
         let i = MONITORS.iter().position(|monitor| *monitor == name)?;
         self.monitors[i].then(|| Policy {
             alarms: self.alarms[i],
+            classes_off: match self.email[i] {
+                true => Vec::new(),
+                false => vec![ChannelClass::EMAIL],
+            },
             ..policy(i)
         })
     }
@@ -145,6 +189,7 @@ impl Setup {
                         recoveries: channel.recoveries,
                     },
                     class: channel.is_mail.then_some(ChannelClass::EMAIL),
+                    keyed: channel.is_keyed,
                     ..Channel::new(channel.id, Arc::clone(notifier))
                 });
             }
@@ -184,7 +229,6 @@ fn policy(i: usize) -> Policy {
             retry_every: Some(secs(30)),
             notify_every: secs(3600),
             unknown_after: secs(1),
-            classes_off: vec![ChannelClass::EMAIL],
             ..common
         },
     }

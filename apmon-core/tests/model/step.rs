@@ -167,6 +167,7 @@ fn edit() -> impl Strategy<Value = Edit> {
         1 => (channel.clone(), channel).prop_map(|(from, to)| Edit::Rename(from, to)),
         2 => monitor.clone().prop_map(Edit::Monitor),
         2 => monitor.clone().prop_map(Edit::Alarms),
+        1 => monitor.clone().prop_map(Edit::Email),
         1 => monitor.prop_map(Edit::Option),
     ]
 }

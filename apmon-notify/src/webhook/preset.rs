@@ -162,6 +162,17 @@ impl Preset {
         values.get("url").cloned().or_else(own)
     }
 
+    /// Whether the service keeps an incident open under its id until it gets the end.
+    pub(super) fn is_keyed(&self) -> bool {
+        let shapes = [Some(&self.request), self.end_request.as_ref()];
+        shapes.into_iter().flatten().any(|shape| {
+            let body = shape.json.as_ref().map(Value::to_string).unwrap_or_default();
+            [shape.url.as_str(), &body]
+                .iter()
+                .any(|text| text.contains("{{incident}}"))
+        })
+    }
+
     fn shape(&self, notification: &Notification) -> &Shape {
         let end = self.end_request.as_ref().filter(|_| is_over(notification));
         end.unwrap_or(&self.request)

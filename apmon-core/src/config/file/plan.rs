@@ -57,6 +57,7 @@ impl SiteFile {
         let channels = self.channels.iter().map(|entry| Channel {
             switches: entry.blueprint.switches,
             class: entry.blueprint.class.clone(),
+            keyed: entry.blueprint.keyed,
             timeout: entry.blueprint.timeout,
             fallback: (|| {
                 Some(Fallback {

@@ -61,16 +61,24 @@ impl Deliveries {
     }
 
     /// Gives notifications whose channel is gone to the channels that did not get them. Returns
-    /// the monitors whose states have changed.
-    pub(in crate::engine) fn reassign_orphans(&mut self, monitors: &mut Monitors, now: Now) -> Vec<usize> {
+    /// the monitors whose states have changed, and the ends of incidents among the notifications.
+    pub(in crate::engine) fn reassign_orphans(
+        &mut self,
+        monitors: &mut Monitors,
+        now: Now,
+    ) -> (Vec<usize>, Vec<OutboxEntry>) {
         if self.routes.is_off() {
-            return Vec::new(); // a later run may send them
+            return Default::default(); // a later run may send them
         }
         let known: HashSet<&str> = self.routes.ids().collect();
-        let orphans = self.outbox.retain_channels(&known).into_iter();
-        orphans
-            .flat_map(|(entry, decided)| self.reassign(&entry, decided, monitors, now))
-            .collect()
+        let (mut changed, mut ends) = (Vec::new(), Vec::new());
+        for (entry, decided) in self.outbox.retain_channels(&known) {
+            changed.extend(self.reassign(&entry, decided, monitors, now));
+            if entry.notification.kind.ends_incident() {
+                ends.push(entry);
+            }
+        }
+        (changed, ends)
     }
 
     /// Gives a notification whose channel is gone to the channels that did not get it: a
@@ -85,10 +93,14 @@ impl Deliveries {
     ) -> Vec<usize> {
         let notification = &entry.notification;
         let policy = monitors.policy_of(&notification.monitor);
+        let own = monitors.own_state(&notification.monitor);
         let recipients: Vec<&str> = self.routes.recipients(&notification.kind, &policy).collect();
+        // While alarms are off, an end goes to nobody who is not waiting for it.
+        let is_silent = notification.kind.ends_incident() && !policy.alarms;
         let new_channels: Vec<String> = recipients
             .iter()
-            .filter(|id| !entry.addressed.iter().any(|had| had == *id))
+            .filter(|id| !is_silent && !entry.addressed.iter().any(|had| had == *id))
+            .filter(|id| !own.is_some_and(|own| own.owes_to(&notification.incident, id)))
             .filter(|id| !self.outbox.contains(id, notification))
             .map(|id| (*id).to_owned())
             .collect();

@@ -9,49 +9,111 @@ use crate::{
         task::{GRACE, TaskResult},
     },
     outcome::Verdict,
+    rule::schedule::LONGEST_SLACK,
     time::{Mono, Now},
 };
 
 /// How long deliveries in progress may take at the end of a run.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
+/// The interval at which cron can start passes.
+const CRON: Duration = Duration::from_secs(60);
+/// How far from full minutes after the start of this pass cron may start another one.
+const CRON_JITTER: Duration = Duration::from_secs(4);
+
 /// How far the end of a pass is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct PassEnd {
-    /// When the pass no longer waits for deliveries, set once nothing is left to check.
-    outbox_ends: Option<Mono>,
+    started: Mono,
+    /// When the pass no longer waits for retries.
+    retries_end: Mono,
+    /// What it waits for at its end, and until when; set once it waits for no retries.
+    waits: Option<PassWaits>,
+    /// When the next step may be possible, whatever happens until then.
+    wake_at: Option<Mono>,
     /// Whether everything was asked to be saved before the heartbeat.
     flushed: bool,
-    /// Whether the heartbeat had its chance.
-    heartbeat_done: bool,
+    /// When the pass no longer waits for its heartbeat, once that had its chance.
+    heartbeat_ends: Option<Mono>,
+}
+
+/// How long a pass waits at its end.
+#[derive(Clone, Copy, Debug)]
+struct PassWaits {
+    /// For deliveries.
+    outbox: Mono,
+    /// For checks and heartbeats that fell due meanwhile.
+    checks: Mono,
+}
+
+impl PassEnd {
+    /// The end of a pass that starts now.
+    pub(super) fn new(started: Mono, longest_retries: Duration) -> Self {
+        Self {
+            started,
+            retries_end: started.plus(longest_retries),
+            waits: None,
+            wake_at: None,
+            flushed: false,
+            heartbeat_ends: None,
+        }
+    }
+}
+
+/// Whether another pass may have found this one, of this age, at work just now or is about to: then
+/// nobody else does what falls due just after its end.
+fn may_have_stopped_another(age: Duration) -> bool {
+    let since_minute = Duration::from_nanos((age.as_nanos() % CRON.as_nanos()) as u64);
+    let is_near = since_minute <= CRON_JITTER || since_minute >= CRON - CRON_JITTER;
+    age >= CRON - CRON_JITTER && is_near
 }
 
 impl Dispatcher {
-    /// When a pass that only waits for deliveries ends at the latest.
-    pub(super) fn pass_end_wake_at(&mut self) -> Option<Mono> {
-        let ends = self.pass_end.as_ref()?.outbox_ends?;
-        self.monitors.is_idle().then_some(ends)
+    /// When the next step towards the end of a pass may be possible.
+    pub(super) fn pass_end_wake_at(&self) -> Option<Mono> {
+        self.pass_end.as_ref()?.wake_at
     }
 
-    /// Takes the next step towards the end of a pass: everything due is checked, the outbox has
-    /// its chance, the state is saved, the heartbeat is sent. Returns whether it has ended.
+    /// Takes the next step towards the end of a pass: what was due at its start is hard or well,
+    /// the outbox has its chance, the state is saved, the heartbeat is sent. Returns whether it
+    /// has ended. What falls due meanwhile is done as in a daemon.
     pub(super) fn advance_pass_end(&mut self, now: Now) -> bool {
         let Some(end) = &mut self.pass_end else {
             return false;
         };
-        if !self.monitors.is_idle() {
+        if self.monitors.awaited() > 0 && now.mono < end.retries_end {
+            end.wake_at = Some(end.retries_end);
             return false;
         }
-        let latest = now.mono.plus(self.delivery.longest_attempt());
-        let ends = *end.outbox_ends.get_or_insert(latest);
-        if end.heartbeat_done {
+        let waits = *end.waits.get_or_insert_with(|| {
+            let attempt = self.delivery.longest_attempt();
+            let check = self.monitors.longest_check().saturating_add(LONGEST_SLACK);
+            PassWaits {
+                outbox: now.mono.plus(attempt),
+                checks: now.mono.plus(attempt.max(check)),
+            }
+        });
+        if let Some(ends) = end.heartbeat_ends {
+            end.wake_at = Some(ends);
             return !self.self_monitor.is_sending() || now.mono >= ends;
         }
         // Changes that are not urgent are committed together with the end of the pass.
-        let busy = !self.tasks.is_empty() || self.persistence.is_urgent(&self.delivery);
-        let is_over = !(self.delivery.has_pending_attempts() || busy) || now.mono >= ends;
-        if !is_over || !self.self_monitor.has_heartbeat() {
-            return is_over;
+        let is_sending = self.delivery.has_pending_attempts()
+            || self.tasks.len() > self.monitors.running()
+            || self.persistence.is_urgent(&self.delivery);
+        let or_soon = may_have_stopped_another(now.mono.since(end.started));
+        end.wake_at = if now.mono < waits.outbox && is_sending {
+            Some(waits.outbox)
+        } else if now.mono < waits.checks && self.monitors.has_work_in_pass(or_soon, now) {
+            Some(waits.checks)
+        } else {
+            None
+        };
+        if end.wake_at.is_some() {
+            return false;
+        }
+        if !self.self_monitor.has_last_heartbeat(now.mono) {
+            return true;
         }
         // The heartbeat confirms what is on disk.
         if !end.flushed && !self.persistence.is_saved(&self.delivery) {
@@ -59,12 +121,15 @@ impl Dispatcher {
             self.persistence.flush();
             return false;
         }
-        if self.persistence.is_committing() && !self.persistence.is_stalled() {
+        let is_saving = self.persistence.is_committing() && !self.persistence.is_stalled();
+        // One that is under way has its own timeout.
+        if is_saving || self.self_monitor.is_sending() {
             return false;
         }
         // The heartbeat has its own timeout, however long the outbox took.
-        end.heartbeat_done = true;
-        end.outbox_ends = Some(now.mono.plus(self.heartbeats.timeout() + GRACE));
+        let ends = now.mono.plus(self.heartbeats.timeout() + GRACE);
+        end.heartbeat_ends = Some(ends);
+        end.wake_at = Some(ends);
         self.send_own_heartbeat(now);
         !self.self_monitor.is_sending()
     }
@@ -118,6 +183,7 @@ impl Dispatcher {
         self.report.saved = self.persistence.is_saved(&self.delivery);
         self.report.took = self.shared.clock.now().mono.since(began.mono);
         self.report.watched = self.monitors.count();
+        self.report.unsettled = self.monitors.awaited();
         Ok(self.report)
     }
 }

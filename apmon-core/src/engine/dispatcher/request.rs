@@ -15,7 +15,7 @@ use crate::{
     },
     monitor::{Monitor, Signal, Watch},
     probe::Check,
-    rule::{alert, effects::StateChange, schedule},
+    rule::{alert, schedule},
     state::MonitorState,
     time::Now,
 };
@@ -77,11 +77,8 @@ impl Dispatcher {
 
     /// The plan with the monitors that run.
     fn plan(&self) -> Plan {
-        let monitors = self.monitors.monitors();
         Plan {
-            monitors: monitors
-                .map(|(_, runtime)| Arc::clone(&runtime.monitor))
-                .collect(),
+            monitors: self.monitors.all(),
             ..self.plan.clone()
         }
     }
@@ -190,6 +187,7 @@ impl Dispatcher {
         for monitor in monitors {
             self.monitors.add(monitor, &self.context.site, now, Some(spread));
         }
+        self.settle(now);
         self.publish_reload(changed, now);
     }
 
@@ -220,26 +218,19 @@ impl Dispatcher {
             false => self.self_monitor.configure(plan.heartbeat.clone(), now.mono),
         }
         self.plan = plan;
-        // The queued entries were decided before anything that is decided now.
         self.delivery.drop_stale_reminders(&self.monitors, now);
         self.delivery.retry(None);
-        self.reassign_orphans(now);
         let watched = monitors.len();
-        for name in gone {
-            self.stop_monitor(&name, now);
-        }
         let fresh: Vec<_> = monitors
             .into_iter()
             .filter_map(|monitor| self.monitors.renew(monitor, &self.context.site, now))
             .collect();
         tracing::info!(changed = fresh.len(), watched, "site file reloaded");
         self.add_monitors(fresh, now);
-    }
-
-    /// Gives the notifications of channels that no longer exist to the others.
-    pub(super) fn reassign_orphans(&mut self, now: Now) {
-        for monitor in self.delivery.reassign_orphans(&mut self.monitors, now) {
-            self.persistence.mark(monitor, StateChange::Urgent, now.mono);
+        // The queued entries were decided before anything that is decided now.
+        self.reassign_orphans(now);
+        for name in gone {
+            self.stop_monitor(&name, now);
         }
     }
 

@@ -249,8 +249,8 @@ impl Monitors {
         if any_soft {
             runtime.check_in_pass(now);
         }
-        let is_due = runtime.check_at().is_some();
-        self.rearm(owner);
+        let is_due = runtime.check_at().is_some_and(|at| at <= now.mono);
+        self.start_waiting(owner, now.mono);
         if !is_due {
             for part in parts {
                 self.part_not_checked(part, now);
@@ -262,7 +262,7 @@ impl Monitors {
     /// continue.
     pub(in crate::engine) fn part_not_checked(&mut self, index: usize, now: Now) {
         if let Some(part) = self.at_mut(index) {
-            part.schedule_reminder_after_check(now);
+            part.schedule_reminder(now);
         }
         self.rearm(index);
     }

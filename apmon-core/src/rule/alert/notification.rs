@@ -11,7 +11,7 @@ use crate::{
     notification::{Notification, NotificationKind},
     rule::wording::Sentence,
     secret::hex,
-    state::MonitorState,
+    state::{MonitorState, OwnState},
     time::Now,
 };
 
@@ -114,19 +114,30 @@ impl NotificationBuilder<'_> {
         })
     }
 
-    /// No recovery is sent for an outage that was never announced.
+    /// The id of an outage that was announced and has ended. A state of APMonitor has none, and
+    /// does not say to whom it was announced.
+    pub(super) fn announced_incident(&self, incident: Option<String>, own: &mut OwnState) -> String {
+        incident.unwrap_or_else(|| {
+            let incident = self.incident_id("outage");
+            self.context.routes.assume_announced(&incident, own);
+            incident
+        })
+    }
+
+    /// No recovery is sent for an outage that was never announced. While alarms are off, the
+    /// rule that addresses it knows who gets it nevertheless, and who gets it later.
     pub(super) fn recovery_notification(&self, state: &mut MonitorState) -> Option<Notification> {
         let count = std::mem::take(&mut state.notified_count);
         let incident = state.own.incident.take();
         state.last_notified = None;
         state.mono.notified = None;
-        if count == 0 || !self.watch.policy.alarms {
+        if count == 0 {
             return None;
         }
         let lasted = self.lasted(state);
         Some(self.notification(
             NotificationKind::Recovery,
-            incident.unwrap_or_else(|| self.incident_id("outage")),
+            self.announced_incident(incident, &mut state.own),
             count.saturating_add(1),
             self.sentence().recovery(lasted),
             (state.last_alarm_started, Some(lasted)),
@@ -168,9 +179,6 @@ impl NotificationBuilder<'_> {
         let since = state.own.unknown_since.take()?;
         let began = state.mono.unknown_since.take();
         let incident = state.own.unknown_incident.take()?;
-        if !self.watch.policy.alarms {
-            return None;
-        }
         let began = began.unwrap_or_else(|| self.now.mono_of(since));
         let lasted = self.now.mono.since(began);
         Some(self.notification(

@@ -22,8 +22,8 @@ impl Reference {
             }
             Verdict::Up | Verdict::Down => {
                 expected.unknown_since = None;
-                if let Some(incident) = expected.unknown.take().filter(|_| policy.alarms) {
-                    self.decide(name, &mut expected, Known, incident, &policy);
+                if let Some(incident) = expected.unknown.take() {
+                    self.end(name, &mut expected, Known, incident, &policy);
                 }
             }
         }
@@ -34,9 +34,8 @@ impl Reference {
                 expected.failed = 0;
                 if let Some(incident) = expected.outage.take()
                     && std::mem::take(&mut expected.announced)
-                    && policy.alarms
                 {
-                    self.decide(name, &mut expected, Recovery, incident, &policy);
+                    self.end(name, &mut expected, Recovery, incident, &policy);
                 }
                 expected.announced = false;
             }
@@ -61,13 +60,16 @@ impl Reference {
         let before = self.setup.clone();
         self.use_setup(setup);
         for name in MONITORS {
-            match (before.policy(name), self.setup.policy(name)) {
-                (Some(policy), None) => self.remove(name, &policy),
-                (None, Some(_)) => self.expected(name).removed = false,
-                _ => {}
+            if self.setup.policy(name).is_some() {
+                self.expected(name).removed = false;
             }
         }
-        self.readdress();
+        self.readdress(&before);
+        for name in MONITORS {
+            if let (Some(policy), None) = (before.policy(name), self.setup.policy(name)) {
+                self.remove(name, &policy);
+            }
+        }
     }
 
     pub(super) fn use_setup(&mut self, setup: Setup) {
@@ -82,8 +84,8 @@ impl Reference {
         }
         if expected.is_up == Some(false) {
             expected.is_up = None;
-            if let Some(incident) = expected.outage.filter(|_| expected.announced && policy.alarms) {
-                self.decide(name, &mut expected, NoLongerWatched, incident, policy);
+            if let Some(incident) = expected.outage.filter(|_| expected.announced) {
+                self.end(name, &mut expected, NoLongerWatched, incident, policy);
             }
         }
         *self.expected(name) = ExpectedState {
@@ -91,6 +93,7 @@ impl Reference {
             decided: expected.decided,
             removed: true,
             switches: expected.switches,
+            owed: expected.owed,
             ..ExpectedState::default()
         };
     }
@@ -117,6 +120,22 @@ impl Reference {
             .channels()
             .filter(|channel| channel.wants(&kind, policy));
         let wanted_by: BTreeSet<String> = wanted_by.map(|channel| channel.id.to_owned()).collect();
+        if matches!(kind, Outage | Reminder | Unknown) && !wanted_by.is_empty() {
+            let announced_to = expected.announced_to.entry(incident).or_default();
+            announced_to.extend(wanted_by.iter().cloned());
+        }
+        self.decide_for(name, expected, kind, incident, wanted_by)
+    }
+
+    /// Decides a notification for these channels.
+    pub(super) fn decide_for(
+        &mut self,
+        name: &str,
+        expected: &mut ExpectedState,
+        kind: NotificationKind,
+        incident: usize,
+        wanted_by: BTreeSet<String>,
+    ) -> usize {
         let monitor = self.monitors.get_mut(name).unwrap();
         monitor.notifications.push(self.notifications.len());
         expected.decided += 1;
@@ -136,31 +155,5 @@ impl Reference {
             void: false,
         });
         self.notifications.len() - 1
-    }
-
-    /// Readdresses notifications that wait for a removed channel to the channels that
-    /// were not to receive them yet.
-    pub(super) fn readdress(&mut self) {
-        for notification in self
-            .notifications
-            .iter_mut()
-            .filter(|notification| !notification.void)
-        {
-            let waits = |(id, due): (&String, &Due)| (*due == Due::Waiting).then(|| id.clone());
-            let waiting: Vec<String> = notification.due.iter().filter_map(waits).collect();
-            for removed in waiting.into_iter().filter(|id| !self.setup.has_channel(id)) {
-                notification.due.remove(&removed);
-                let last = || self.monitors[notification.monitor.as_str()].now.last_policy();
-                let policy = self.setup.policy(&notification.monitor).unwrap_or_else(last);
-                for channel in self.setup.channels() {
-                    let id = channel.id.to_owned();
-                    if channel.wants(&notification.kind, &policy) && notification.addressed.insert(id.clone())
-                    {
-                        notification.due.insert(id.clone(), Due::Waiting);
-                        notification.replaced.insert(id, removed.clone());
-                    }
-                }
-            }
-        }
     }
 }

@@ -9,7 +9,7 @@ impl Reference {
         if !seen.id.starts_with(&format!("{}-{}", seen.incident, seen.number)) {
             self.complain(format!("{seen:?} has a strange id"));
         }
-        if let Some(&known) = self.by_id.get(&seen.id) {
+        if let Some(known) = self.known(seen, channel) {
             let notification = &self.notifications[known];
             if !notification.void {
                 if !notification
@@ -38,7 +38,7 @@ impl Reference {
         }
         let notification = match seen.kind {
             Reminder => self.decide_reminder(seen),
-            _ => self.find_unseen(seen),
+            _ => self.find_unseen(seen, channel),
         };
         let Some(notification) = notification else {
             self.complain(format!("unexpected {:?}: {}", seen.kind, seen.text));
@@ -49,17 +49,43 @@ impl Reference {
             self.complain(format!("two ids for one incident: {}", seen.text));
         }
         self.notifications[notification].seen = Some(seen.clone());
-        self.by_id.insert(seen.id.clone(), notification);
+        self.by_id.entry(seen.id.clone()).or_default().push(notification);
         Some(notification)
     }
 
-    fn find_unseen(&self, seen: &Notification) -> Option<usize> {
+    /// The notification that the engine's is, if it is known: one that was owed to some channels
+    /// has the id of the one that others received in time, and another moment.
+    pub(super) fn known(&self, seen: &Notification, channel: &str) -> Option<usize> {
+        let of_id = self.by_id.get(&seen.id)?.iter().copied().rev();
+        let expected = |at: usize| &self.notifications[at];
+        let same = of_id.clone().filter(|at| {
+            let before = expected(*at).seen.as_ref();
+            !expected(*at).void && before.is_some_and(|before| is_same(before, seen))
+        });
+        let waits = |at: &usize| expected(*at).due.get(channel) == Some(&Due::Waiting);
+        same.clone()
+            .find(waits)
+            .or_else(|| same.clone().next())
+            .or_else(|| {
+                let last = of_id.clone().next()?;
+                let of_monitor = &self.monitors[seen.monitor.as_str()].notifications;
+                let is_unseen = |at: &usize| {
+                    let other = expected(*at);
+                    other.seen.is_none() && other.incident == expected(last).incident && waits(at)
+                };
+                (!of_monitor.iter().any(is_unseen)).then_some(last)
+            })
+    }
+
+    fn find_unseen(&self, seen: &Notification, channel: &str) -> Option<usize> {
         let notifications = &self.monitors.get(seen.monitor.as_str())?.notifications;
         let is_it = |notification: &Expected| notification.seen.is_none() && notification.kind == seen.kind;
-        notifications
+        let unseen = notifications
             .iter()
             .copied()
-            .find(|notification| is_it(&self.notifications[*notification]))
+            .filter(|notification| is_it(&self.notifications[*notification]));
+        let is_for_it = |at: &usize| self.notifications[*at].addressed.contains(channel);
+        unseen.clone().find(is_for_it).or_else(|| unseen.clone().next())
     }
 
     fn decide_reminder(&mut self, seen: &Notification) -> Option<usize> {
@@ -80,10 +106,10 @@ impl Reference {
         // It may have waited for the disk while the site file was edited.
         let setup_now = std::mem::replace(&mut self.setup, setup_then);
         let notification = self.decide(&name, &mut expected, Reminder, incident, &policy);
-        self.setup = setup_now;
-        self.readdress();
-        self.notifications[notification].at = at;
+        let setup_then = std::mem::replace(&mut self.setup, setup_now);
         *self.expected(&name) = expected;
+        self.readdress(&setup_then);
+        self.notifications[notification].at = at;
         Some(notification)
     }
 

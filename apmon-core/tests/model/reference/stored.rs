@@ -82,10 +82,8 @@ impl Reference {
             notification.due.retain(|_, due| *due != Due::Waiting);
         }
         for entry in outbox {
-            let known = self
-                .by_id
-                .get(&entry.notification.id)
-                .map(|known| &mut self.notifications[*known]);
+            let known = self.known(&entry.notification, &entry.channel);
+            let known = known.map(|known| &mut self.notifications[known]);
             match known.filter(|notification| !notification.void) {
                 Some(notification) => {
                     notification.due.insert(entry.channel.clone(), Due::Waiting);
@@ -96,15 +94,19 @@ impl Reference {
         }
         self.use_setup(setup);
         for name in MONITORS {
-            match self.setup.policy(name) {
-                Some(_) => self.expected(name).removed = false,
-                None => {
-                    let policy = self.expected(name).last_policy();
-                    self.remove(name, &policy);
-                }
+            if self.setup.policy(name).is_some() {
+                self.expected(name).removed = false;
             }
         }
-        self.readdress();
+        // What a monitor that is gone had before is known from its state only.
+        let nothing = Setup::without_monitors();
+        self.readdress(&nothing);
+        for name in MONITORS {
+            if self.setup.policy(name).is_none() {
+                let policy = self.expected(name).last_policy();
+                self.remove(name, &policy);
+            }
+        }
     }
 
     /// The process has ended. What was decided or delivered a while ago is on
@@ -125,10 +127,8 @@ impl Reference {
             }
         }
         for entry in outbox {
-            let notification = self
-                .by_id
-                .get(&entry.notification.id)
-                .map(|known| &self.notifications[*known]);
+            let known = self.known(&entry.notification, &entry.channel);
+            let notification = known.map(|known| &self.notifications[known]);
             if let Some(Due::Done(at)) =
                 notification.and_then(|notification| notification.due.get(&entry.channel))
                 && now.since(*at) >= STORE_LIMIT

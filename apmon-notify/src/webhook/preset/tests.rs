@@ -51,6 +51,13 @@ fn every_preset_has_a_valid_file() {
     }
 }
 
+#[test]
+fn the_services_that_keep_incidents_by_their_ids_are_known() {
+    let keyed = table::presets().iter().filter(|preset| preset.is_keyed());
+    let names: Vec<_> = keyed.map(|preset| preset.name).collect();
+    assert_eq!(names, ["alertmanager", "opsgenie", "pagerduty"]);
+}
+
 /// The options of a preset in the site file are those that its request uses.
 #[test]
 fn the_options_of_a_preset_are_those_its_request_uses() {

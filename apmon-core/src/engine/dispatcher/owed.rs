@@ -1,0 +1,64 @@
+//! Channels that come and go: who gets what waits for a channel that is gone, and the ends of
+//! incidents that a channel is owed.
+
+use std::sync::Arc;
+
+use super::Dispatcher;
+use crate::{
+    monitor::Watch,
+    rule::{alert, effects::StateChange},
+    time::Now,
+};
+
+impl Dispatcher {
+    /// Gives the notifications of channels that no longer exist to the others, after the channels
+    /// that are new got the ends that they are owed: what is queued is newer.
+    pub(super) fn reassign_orphans(&mut self, now: Now) {
+        self.settle(now);
+        let (changed, ends) = self.delivery.reassign_orphans(&mut self.monitors, now);
+        for monitor in changed {
+            self.persistence.mark(monitor, StateChange::Urgent, now.mono);
+        }
+        // The channel may be added again.
+        for end in ends {
+            let name = end.notification.monitor.clone();
+            match self.monitors.owe(&end.notification, end.channel) {
+                Some(index) => self.persistence.mark(index, StateChange::Urgent, now.mono),
+                None => {
+                    if let Some(state) = self.monitors.retired_state(&name) {
+                        self.persistence.retire(None, name, Arc::clone(state));
+                    }
+                }
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Sends the ends of earlier incidents that the monitors' options and the present channels
+    /// now let through.
+    pub(super) fn settle(&mut self, now: Now) {
+        for index in self.monitors.owing() {
+            let Some(runtime) = self.monitors.at_mut(index) else {
+                continue;
+            };
+            let name = runtime.monitor.watch().name.clone();
+            let effects = runtime.settle(&self.context, now);
+            self.apply(Some(index), &name, effects, now);
+        }
+        for name in self.monitors.retired_owing() {
+            let Some(mut state) = self.monitors.retired_state(&name).cloned() else {
+                continue;
+            };
+            let watch = Watch {
+                policy: state.own.last_policy(),
+                ..Watch::new(name.as_str(), "", "")
+            };
+            let effects = alert::settle(&self.context, &watch, Arc::make_mut(&mut state), now);
+            if effects.state != StateChange::None {
+                self.persistence.retire(None, name.clone(), Arc::clone(&state));
+                self.monitors.retire(name.clone(), state);
+                self.apply(None, &name, effects, now);
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Who gets which notification.
+
+use super::*;
+
+fn notification(kind: NotificationKind) -> Notification {
+    Notification {
+        id: "i-1".into(),
+        incident: "i".into(),
+        kind,
+        site: "HomeLab".into(),
+        monitor: "web".into(),
+        address: "http://h/".into(),
+        text: "t".into(),
+        number: 1,
+        at: Timestamp::UNIX_EPOCH,
+        since: None,
+        lasted: None,
+        next_reminder: None,
+        subject: Default::default(),
+        covers: Vec::new(),
+        ended: None,
+    }
+}
+
+/// `hook` with the fallback `mail`, of the class of e-mail.
+fn routes() -> Routes {
+    let fallback = Some(Fallback {
+        to: "mail".into(),
+        after: Duration::from_secs(60),
+    });
+    let hook = Route {
+        fallback,
+        ..Route::new("hook")
+    };
+    let mail = Route {
+        class: Some(ChannelClass::EMAIL),
+        ..Route::new("mail")
+    };
+    Routes::new(vec![hook, mail])
+}
+
+fn open() -> OwnState {
+    OwnState {
+        incident: Some("i".into()),
+        ..OwnState::default()
+    }
+}
+
+#[test]
+fn a_fallback_gets_only_the_end_of_what_was_announced_to_it() {
+    let (routes, policy, mut own) = (routes(), Policy::default(), open());
+    let outage = routes
+        .address(notification(NotificationKind::Outage), &policy, &mut own)
+        .unwrap();
+    assert_eq!(outage.recipients, ["hook"]);
+    assert!(announce(&mut own, &outage.notification, &["mail".to_owned()]));
+    own.incident = None;
+    let end = routes
+        .address(notification(NotificationKind::Recovery), &policy, &mut own)
+        .unwrap();
+    assert_eq!(end.recipients, ["hook", "mail"]);
+    assert!(own.announced_to.is_empty());
+}
+
+/// A keyed service, a webhook and a mail recipient.
+fn three_routes() -> Vec<Route> {
+    let pager = Route {
+        keyed: true,
+        ..Route::new("pager")
+    };
+    let mail = Route {
+        class: Some(ChannelClass::EMAIL),
+        ..Route::new("mail")
+    };
+    vec![pager, Route::new("hook"), mail]
+}
+
+fn policy(alarms: bool, email: bool) -> Policy {
+    let classes_off = match email {
+        true => Vec::new(),
+        false => vec![ChannelClass::EMAIL],
+    };
+    Policy {
+        alarms,
+        classes_off,
+        ..Policy::default()
+    }
+}
+
+/// Whatever is switched off, removed and added again in between, and in whatever order:
+/// each channel that got the beginning gets the end, once.
+#[test]
+fn each_channel_that_got_the_beginning_gets_the_end_once() {
+    let all = three_routes();
+    for bits in 0..1 << 15_u32 {
+        let bit = |n: u32| bits & (1 << n) != 0;
+        let routes = |at: u32| {
+            let there = all.iter().enumerate().filter(|(i, _)| bit(at + *i as u32));
+            Routes::new(there.map(|(_, route)| route.clone()).collect())
+        };
+        let mut own = open();
+        let first = Routes::new(all.clone());
+        let outage = first.address(
+            notification(NotificationKind::Outage),
+            &policy(true, bit(14)),
+            &mut own,
+        );
+        let announced = outage.unwrap().recipients;
+        own.incident = None;
+        let recovery = notification(NotificationKind::Recovery);
+        let end = routes(0).address(recovery, &policy(bit(3), bit(4)), &mut own);
+        let mut ended = end.map_or(Vec::new(), |end| end.recipients);
+        if bit(0) {
+            assert!(
+                ended.contains(&"pager".to_owned()),
+                "{bits:b}: a keyed service waits"
+            );
+        }
+        if !bit(3) {
+            assert!(ended.iter().all(|id| id == "pager"), "{bits:b}: {ended:?}");
+        }
+        let at = Timestamp::from_second(60).unwrap();
+        for (routes, policy) in [
+            (routes(5), policy(bit(8), bit(9))),
+            (routes(10), policy(bit(13), true)),
+            (Routes::new(all.clone()), policy(true, true)),
+        ] {
+            for end in routes.take_owed_ends(&policy, &mut own, at) {
+                assert_eq!(end.notification.ended, Some(Timestamp::UNIX_EPOCH));
+                ended.extend(end.recipients);
+            }
+        }
+        assert!(own.owed_ends.is_empty());
+        // Others may get an end as well, but only at its time.
+        ended.retain(|id| announced.contains(id));
+        ended.sort();
+        let mut expected = announced;
+        expected.sort();
+        assert_eq!(ended, expected, "{bits:b}");
+    }
+}
+
+#[test]
+fn an_end_is_owed_for_a_month_at_most_and_never_to_a_channel_that_takes_none() {
+    let mut routes = three_routes();
+    routes[1].switches.recoveries = false;
+    let routes = Routes::new(routes);
+    let mut own = open();
+    let outage = notification(NotificationKind::Outage);
+    routes.address(outage, &policy(true, true), &mut own).unwrap();
+    own.incident = None;
+    let recovery = notification(NotificationKind::Recovery);
+    let end = routes.address(recovery, &policy(false, true), &mut own).unwrap();
+    assert_eq!(end.recipients, ["pager"]);
+    assert_eq!(own.owed_ends[0].channels, ["mail"]);
+    let month = RETENTION_AFTER_REMOVAL.as_secs() as i64;
+    let late = Timestamp::from_second(month + 1).unwrap();
+    let mut other = own.clone();
+    assert!(
+        routes
+            .take_owed_ends(&policy(true, true), &mut other, late)
+            .is_empty()
+    );
+    assert!(other.owed_ends.is_empty());
+    let in_time = Timestamp::from_second(month - 1).unwrap();
+    let ends = routes.take_owed_ends(&policy(true, true), &mut own, in_time);
+    assert_eq!(ends[0].recipients, ["mail"]);
+    assert_eq!(ends[0].notification.at, in_time, "it does not expire at once");
+}
+
+#[test]
+fn nothing_has_a_recipient_while_notifications_are_off() {
+    let (routes, policy, mut own) = (routes().switched_off(), Policy::default(), open());
+    let outage = routes
+        .address(notification(NotificationKind::Outage), &policy, &mut own)
+        .unwrap();
+    assert!(outage.recipients.is_empty() && own.announced_to.is_empty());
+}
+
+#[test]
+fn a_fallback_gets_what_its_channel_could_not_deliver_unless_it_would_mislead() {
+    let routes = routes();
+    let policy = Policy::default();
+    let without_mail = Policy {
+        classes_off: vec![ChannelClass::EMAIL],
+        ..Policy::default()
+    };
+    let entry = |kind, addressed: &[&str]| {
+        let addressed = addressed.iter().map(|id| (*id).to_owned()).collect();
+        OutboxEntry::new("hook", notification(kind), addressed)
+    };
+    let outage = entry(NotificationKind::Outage, &["hook"]);
+    let had_it = entry(NotificationKind::Outage, &["hook", "mail"]);
+    let (own, over) = (open(), OwnState::default());
+    use FallbackDecision::{NotTaken, Send, Skip};
+    for (entry, policy, own, ends_too, expected) in [
+        (&outage, &policy, Some(&own), false, Send),
+        (&outage, &without_mail, Some(&own), false, NotTaken),
+        (&had_it, &policy, Some(&own), false, Skip),
+        (&outage, &policy, Some(&over), false, Skip),
+        (&outage, &policy, Some(&over), true, Send),
+        (&outage, &policy, None, false, Skip),
+    ] {
+        let decision = routes.decide_fallback(entry, "mail", policy, own, ends_too);
+        assert_eq!(decision, expected, "{entry:?} {own:?} {ends_too}");
+    }
+}
