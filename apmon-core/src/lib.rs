@@ -72,6 +72,7 @@
 //! | [`config`], [`kind`], [`channel`] | the site file, and how a kind of monitor or channel reads its section |
 //! | [`services`] | what monitors and channels share within a process |
 //! | [`time`], [`text`] | clocks; text that is safe to display |
+//! | [`input_file`] | reading the files that options name, whatever is there instead |
 //! | [`names`], [`network`] | the seams to this machine's resolver and network, for checks |
 //! | [`errno`] | the failure class of a system call's error |
 //! | `testing` | with the feature `testing`: a site in virtual time, for tests |
@@ -84,6 +85,7 @@ pub mod device;
 pub mod engine;
 pub mod errno;
 pub mod history;
+pub mod input_file;
 pub mod kind;
 pub mod mac;
 pub mod memory;

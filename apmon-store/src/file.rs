@@ -6,7 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use apmon_core::{StoreError, text::printable};
+use apmon_core::{
+    StoreError,
+    input_file::InputFileError,
+    text::printable,
+};
 use jiff::{Timestamp, tz::TimeZone};
 
 /// `path` with `suffix` appended to its whole name.
@@ -98,6 +102,15 @@ pub(crate) fn io_error(step: &'static str, path: &Path, source: io::Error) -> St
         step,
         place: display(path),
         source,
+    }
+}
+
+/// The error of a file that is not read: it is not there, or is something else.
+pub(crate) fn input_error(path: &Path, error: InputFileError) -> StoreError {
+    match error {
+        InputFileError::Io(error) => io_error("read", path, error),
+        InputFileError::Directory | InputFileError::Special => damaged(path, "not a regular file"),
+        other => damaged(path, other.to_string()),
     }
 }
 
