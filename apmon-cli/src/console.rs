@@ -2,7 +2,11 @@
 
 use std::{borrow::Cow, io::Write as _, path::Path, time::Duration};
 
-use apmon_core::{CheckRecord, Event, PassReport, Verdict, config::ConfigError, text::printable};
+use apmon_core::{
+    CheckRecord, Event, PassReport, Verdict,
+    config::ConfigError,
+    text::{printable, without_logins},
+};
 
 use crate::{plural::count, sink::Sink};
 
@@ -12,8 +16,21 @@ static STDOUT: Sink = Sink::new(|| Box::new(std::io::stdout()));
 /// and exit.
 pub(crate) fn line(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{text}");
+    let _ = writeln!(out, "{}", safe_lines(text));
     let _ = out.flush();
+}
+
+/// Escapes everything but line breaks. What is printed has escaped foreign text already; this is
+/// for what was forgotten.
+pub(crate) fn safe_lines(text: &str) -> Cow<'_, str> {
+    let is_safe = |line: &str| matches!(printable(line), Cow::Borrowed(_));
+    match text.split('\n').all(is_safe) {
+        true => Cow::Borrowed(text),
+        false => {
+            let lines: Vec<_> = text.split('\n').map(printable).collect();
+            Cow::Owned(lines.join("\n"))
+        }
+    }
 }
 
 /// The width of the terminal on stdout; `None` if stdout is not a terminal.
@@ -86,7 +103,7 @@ pub(crate) fn log_error(config: &Path, error: &anyhow::Error) {
         }
     } else {
         let shown = config.display().to_string();
-        tracing::error!("{}: {error:#}", printable(&shown));
+        tracing::error!("{}: {error:#}", printable(&without_logins(&shown)));
     }
 }
 

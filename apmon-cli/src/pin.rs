@@ -103,7 +103,7 @@ pub(crate) fn run(args: &PinArgs) -> anyhow::Result<ExitCode> {
         .with_context(|| shown_address.to_string())?;
     let leaf = chain.first().context("the server presents no certificate")?;
     if args.json {
-        console::line(&format!("{:#}", as_json(&chain)));
+        console::line(&console::ascii_controls(&format!("{:#}", as_json(&chain))));
     } else {
         console::line(&as_text(&shown_address, &chain));
     }

@@ -9,7 +9,7 @@ use std::{
 use apmon_core::{
     StoreError,
     input_file::InputFileError,
-    text::printable,
+    text::{printable, without_logins},
 };
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -137,7 +137,8 @@ pub(crate) fn is_missing(error: &io::Error) -> bool {
 
 /// `path` as it may be shown.
 pub(crate) fn display(path: &Path) -> String {
-    printable(&path.display().to_string()).into_owned()
+    // A wrong argument became a path: an address with a password.
+    printable(&without_logins(&path.display().to_string())).into_owned()
 }
 
 #[cfg(test)]
