@@ -72,6 +72,7 @@
 //! | [`config`], [`kind`], [`channel`] | the site file, and how a kind of monitor or channel reads its section |
 //! | [`services`] | what monitors and channels share within a process |
 //! | [`time`], [`text`] | clocks; text that is safe to display |
+//! | [`mask`] | secrets replaced in foreign text |
 //! | [`input_file`] | reading the files that options name, whatever is there instead |
 //! | [`names`], [`network`] | the seams to this machine's resolver and network, for checks |
 //! | [`errno`] | the failure class of a system call's error |
@@ -88,6 +89,7 @@ pub mod history;
 pub mod input_file;
 pub mod kind;
 pub mod mac;
+pub mod mask;
 pub mod memory;
 pub mod monitor;
 pub mod names;
@@ -123,6 +125,7 @@ pub use history::{
 };
 pub use kind::{Both, Compiled, Kind, MonitorKind, OptionSet};
 pub use mac::{Mac, ParseMacError};
+pub use mask::Mask;
 pub use memory::Memory;
 pub use monitor::{
     Certificate, Heartbeat, Labels, Monitor, Notice, Observation, Part, Policy, ProbeMonitor, Signal, Watch,

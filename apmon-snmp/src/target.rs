@@ -437,5 +437,6 @@ fn read_secret(
         section.error(key, "must not be empty");
         return None;
     }
+    section.add_secret(&secret);
     Some(Some(secret))
 }
