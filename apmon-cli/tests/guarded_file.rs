@@ -114,7 +114,7 @@ fn status_believes_no_socket() {
         let output = lab.run(&["status"]);
         output.assert_code(1);
         let text = output.text();
-        // A machine that is too slow for so many bytes gives up for their time.
+        // A machine that is too slow for all these bytes runs out of time before.
         assert!(
             text.contains(wrong) || text.contains("no answer within 10 secs"),
             "{head:?}: {text}"

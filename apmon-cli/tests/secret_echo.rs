@@ -1,4 +1,4 @@
-//! Whoever repeats a secret that it was sent, it is shown nowhere.
+//! A target or receiver that repeats a secret does not make apmon show it.
 #![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used)] // a panic fails the test
 

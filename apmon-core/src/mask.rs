@@ -18,7 +18,7 @@ use crate::{
 /// The shortest secret that is masked; a shorter one would match by chance.
 const MIN_LENGTH: usize = 4;
 
-/// Communities that every device has in its factory configuration. They are no secrets, and the
+/// Communities that every device has in its factory configuration. Everybody knows them, and the
 /// names of ports contain these words.
 const KNOWN_TO_ALL: &[&str] = &["public", "private"];
 
@@ -31,7 +31,7 @@ const MASKED: &str = "***";
 pub struct Mask(Option<Arc<BTreeSet<Box<str>>>>);
 
 impl Mask {
-    /// Adds a secret: the whole of it, the words in it that are no names of a field, and what it
+    /// Adds a secret: the whole of it, the words in it except the names of fields, and what it
     /// encodes in hex or Base64. A URL is added as [`add_url`](Self::add_url) does.
     pub fn add(&mut self, secret: &str) {
         if secret.contains("://") && Url::parse(secret).is_ok_and(|url| url.has_host()) {
@@ -68,7 +68,7 @@ impl Mask {
                 .trim_start()
                 .starts_with(['=', ':'])
                 && !word.contains(|c: char| c.is_ascii_digit());
-            let may_be_secret = !is_phrase || looks_random(word);
+            let may_be_secret = !is_phrase || is_uncommon(word);
             if !is_field && may_be_secret {
                 self.add_whole(word);
             }
@@ -95,7 +95,7 @@ impl Mask {
 
     /// Adds the user name and password of a URL that is no secret itself. A user name beside a
     /// password is none either, but both together are what `Authorization: Basic` carries.
-    pub fn add_login(&mut self, text: &str) {
+    pub(crate) fn add_login(&mut self, text: &str) {
         let Ok(url) = Url::parse(text) else { return };
         let (name, password) = (url.username(), url.password().unwrap_or_default());
         if name.is_empty() && password.is_empty() {
@@ -122,7 +122,7 @@ impl Mask {
     }
 
     /// Adds all secrets of another mask.
-    pub fn extend(&mut self, other: &Self) {
+    pub(crate) fn extend(&mut self, other: &Self) {
         let Some(other) = &other.0 else { return };
         match &mut self.0 {
             Some(own) => Arc::make_mut(own).extend(other.iter().cloned()),
@@ -132,7 +132,7 @@ impl Mask {
 
     /// Whether it has no secrets, so that it changes nothing.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
@@ -179,7 +179,7 @@ impl Mask {
 
     /// The failure with every secret in its reason replaced.
     #[must_use]
-    pub fn hide_failure(&self, mut failure: Failure) -> Failure {
+    pub(crate) fn hide_failure(&self, mut failure: Failure) -> Failure {
         self.hide_in(&mut failure.reason);
         failure
     }
@@ -248,8 +248,8 @@ fn tail(text: &str, secret: &str) -> Option<usize> {
         .find(|length| text.ends_with(&secret[..*length]))
 }
 
-/// Whether a word is no common one: it has a digit, or a capital letter after a small one.
-fn looks_random(word: &str) -> bool {
+/// Whether a word is not a common one: it has a digit, or a capital letter after a small one.
+fn is_uncommon(word: &str) -> bool {
     let is_mixed = || {
         let rest = word.trim_start_matches(|c: char| !c.is_lowercase());
         rest.contains(char::is_uppercase)

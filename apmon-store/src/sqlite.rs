@@ -140,7 +140,7 @@ impl StateStore for SqliteStore {
     }
 }
 
-/// The most text that is read from a database only to be shown, whoever wrote it.
+/// The most text that is read from a database only to be shown; it may be anybody's.
 const MAX_SHOWN_BYTES: usize = 256 << 20;
 
 /// Reads the database at `path` without owning it.

@@ -34,10 +34,8 @@ fn add(node: &Node, found: &mut Vec<Variable>) {
 /// Replaces each text of `json` that is one of `values` by `***`.
 pub(super) fn hide(values: &[Variable], json: &mut serde_json::Value) {
     match json {
-        serde_json::Value::String(text) => {
-            if values.iter().any(|(value, _)| **value == **text) {
-                "***".clone_into(text);
-            }
+        serde_json::Value::String(text) if values.iter().any(|(value, _)| **value == **text) => {
+            "***".clone_into(text);
         }
         serde_json::Value::Array(items) => items.iter_mut().for_each(|item| hide(values, item)),
         serde_json::Value::Object(entries) => {

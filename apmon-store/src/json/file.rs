@@ -16,7 +16,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::read::{self, ReadError};
 use crate::{
     file::{
-        beside, corrupt_name, damaged, directory, display, input_error, io_error, make_directory,
+        beside, corrupt_name, damaged, directory, display, input_error, io_error, is_missing, make_directory,
         newer_version, open_directory, sync_names,
     },
     model::Loaded,
@@ -27,7 +27,7 @@ const WRITE_BUFFER: usize = 64 * 1024;
 /// A larger file is not a state file.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// The same for a file that is only shown, whoever wrote it: ten times what 10,000 monitors take.
+/// The same for a file that is only shown, and may be anybody's: ten times what 10,000 monitors take.
 const MAX_BYTES_OF_ANOTHER: u64 = 128 << 20;
 
 /// A JSON state file, its predecessor and its temporary names.
@@ -237,7 +237,7 @@ fn set_aside(path: &Path, zone: &TimeZone, now: Timestamp) -> Result<PathBuf, St
 fn bytes_of(path: &Path, most: u64) -> Result<Option<Vec<u8>>, StoreError> {
     match read_file(path, most) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.is_missing() => Ok(None),
+        Err(InputFileError::Io(error)) if is_missing(&error) => Ok(None),
         Err(InputFileError::TooLarge { found, limit }) => {
             let reason = format!("too large for a state file: {found} bytes, the limit is {limit}");
             Err(damaged(path, reason))
