@@ -156,8 +156,10 @@ pub fn shown_name(name: &str, max: usize) -> String {
     if inner.is_some_and(|inner| inner.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')) {
         return excerpt(name, max);
     }
-    let end = name.find(|c: char| !(c.is_alphanumeric() || "_-.".contains(c)));
-    let (word, rest) = name.split_at(end.unwrap_or(name.len()));
+    // HTTP/2 has names such as `:authority`.
+    let start = name.starts_with(':').into();
+    let end = name[start..].find(|c: char| !(c.is_alphanumeric() || "_-.".contains(c)));
+    let (word, rest) = name.split_at(end.map_or(name.len(), |end| start + end));
     let without_known = |word: &str| {
         let known = WORDS_WITH_DIGITS.iter();
         known.fold(word.to_ascii_lowercase(), |text, known| text.replace(known, ""))
@@ -317,6 +319,8 @@ mod tests {
             ("smtp_pasword", "smtp_pasword"),
             ("X-Token", "X-Token"),
             ("a: b", "a: b"),
+            (":authority", ":authority"),
+            (": hunter2", ":***"),
             ("ipv6_only", "ipv6_only"),
             ("X-Api-V2: hunter2", "X-Api-V2***"),
             ("Schlüssel", "Schlüssel"),

@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-use apmon_core::input_file::{open_file, read_file};
+use apmon_core::input_file::{InputFileError, open_file, read_file};
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject as _},
@@ -91,7 +91,11 @@ impl Authorities {
     pub fn of_file(path: &Path) -> Result<Arc<Self>, String> {
         static FILES: LazyLock<Mutex<HashMap<PathBuf, ReadFile>>> = LazyLock::new(Mutex::default);
         let shown = path.display();
-        let (_, metadata) = open_file(path).map_err(|error| format!("{shown}: {error}"))?;
+        let unreadable = |error| match error {
+            InputFileError::Io(error) => format!("{shown}: {error}"),
+            other => format!("{shown} is not a PEM file of certificates: {other}"),
+        };
+        let (_, metadata) = open_file(path).map_err(unreadable)?;
         let version = (metadata.modified().ok(), metadata.len());
         // Not held while a file is read: its disk may not answer.
         let files = || FILES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,7 +104,7 @@ impl Authorities {
         {
             return Ok(Arc::clone(authorities));
         }
-        let bytes = read_file(path, MAX_BYTES).map_err(|error| format!("{shown}: {error}"))?;
+        let bytes = read_file(path, MAX_BYTES).map_err(unreadable)?;
         let certificates = CertificateDer::pem_slice_iter(&bytes)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| format!("{shown} is not a PEM file of certificates: {error}"))?;
