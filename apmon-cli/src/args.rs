@@ -1,7 +1,8 @@
 //! The command line. The form without a verb is APMonitor's own.
 
-use std::{process::ExitCode, time::Duration};
+use std::{borrow::Cow, io::Write as _, process::ExitCode, time::Duration};
 
+use apmon_core::text::without_logins;
 use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
@@ -120,8 +121,11 @@ pub(crate) fn parse() -> Result<Command, ExitCode> {
         },
         Err(error) => error,
     };
-    let _ = error.print();
     let requested = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    match requested {
+        true => drop(error.print()),
+        false => print(&error),
+    }
     // To Nagios 2 means critical; a plugin that cannot check exits with 3.
     let is_check = std::env::args_os().nth(1).is_some_and(|verb| verb == "check");
     Err(match (requested, is_check) {
@@ -129,6 +133,16 @@ pub(crate) fn parse() -> Result<Command, ExitCode> {
         (false, true) => check::usage_error(&error),
         (false, false) => ExitCode::from(2),
     })
+}
+
+/// Prints a usage error. An argument that is repeated in it may be an address with a
+/// password.
+fn print(error: &clap::Error) {
+    let text = error.render().to_string();
+    match without_logins(&text) {
+        Cow::Borrowed(_) => drop(error.print()),
+        Cow::Owned(masked) => drop(std::io::stderr().write_all(masked.as_bytes())),
+    }
 }
 
 fn usage_error(command: &Command) -> Option<&'static str> {

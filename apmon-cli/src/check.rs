@@ -11,8 +11,10 @@ use std::{
 
 use anyhow::Context as _;
 use apmon_core::{
-    Check, Clock as _, Monitor, Observation, Step, SystemClock, Trace, Verdict, config::SiteFile,
-    engine::run_check, text::printable,
+    Check, Clock as _, Monitor, Observation, Step, SystemClock, Trace, Verdict,
+    config::SiteFile,
+    engine::run_check,
+    text::{printable, shown_name, without_logins},
 };
 use clap::Args;
 use tokio::task::JoinSet;
@@ -75,6 +77,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 /// Prints a usage error in the same form as other reasons why [`run`] cannot check.
 pub(crate) fn usage_error(error: &clap::Error) -> ExitCode {
     let text = error.to_string();
+    let text = without_logins(&text);
     let first = text.split("\n\n").next().unwrap_or_default();
     let words: Vec<_> = first.split_whitespace().collect();
     let reason = words.join(" ");
@@ -193,7 +196,7 @@ fn ad_hoc(args: &CheckArgs) -> anyhow::Result<SiteFile> {
     for option in &args.set {
         let (name, value) = option
             .split_once('=')
-            .with_context(|| format!("--set {}: must be OPTION=VALUE", printable(option)))?;
+            .with_context(|| format!("--set {}: must be OPTION=VALUE", shown_name(option, 60)))?;
         monitor.insert(name.to_owned(), value.into());
     }
     site::of_one(monitor, kinds::tables().kinds)
@@ -209,7 +212,8 @@ async fn check_all(monitors: Vec<Arc<dyn Monitor>>, args: &CheckArgs) -> Vec<Com
             let clock = SystemClock::new();
             let now = clock.now();
             let trace = Trace::start();
-            let mut check = Check::new(now.mono, now, timeout);
+            let mask = monitor.watch().mask.clone();
+            let mut check = Check::new(now.mono, now, timeout).with_mask(mask);
             if explain {
                 check = check.with_trace(Arc::clone(&trace));
             }

@@ -8,7 +8,11 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{CheckRecord, Event, PassReport, Verdict, config::ConfigError, text::printable};
+use apmon_core::{
+    CheckRecord, Event, PassReport, Verdict,
+    config::ConfigError,
+    text::{printable, without_logins},
+};
 
 use crate::{plural::count, sink::Sink};
 
@@ -21,7 +25,7 @@ static LINE_ERROR: OnceLock<String> = OnceLock::new();
 /// and exit. If that fails, [`line_error`] says why.
 pub(crate) fn line(text: &str) {
     let mut out = std::io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+    match writeln!(out, "{}", safe_lines(text)).and_then(|()| out.flush()) {
         Ok(()) => {}
         // A reader that has seen enough.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
@@ -32,6 +36,19 @@ pub(crate) fn line(text: &str) {
 /// Why a line could not be printed, if one could not: a disk that is full.
 pub(crate) fn line_error() -> Option<&'static str> {
     LINE_ERROR.get().map(String::as_str)
+}
+
+/// Escapes everything but line breaks. What is printed has escaped foreign text already; this is
+/// for what was forgotten.
+pub(crate) fn safe_lines(text: &str) -> Cow<'_, str> {
+    let is_safe = |line: &str| matches!(printable(line), Cow::Borrowed(_));
+    match text.split('\n').all(is_safe) {
+        true => Cow::Borrowed(text),
+        false => {
+            let lines: Vec<_> = text.split('\n').map(printable).collect();
+            Cow::Owned(lines.join("\n"))
+        }
+    }
 }
 
 /// The width of the terminal on stdout; `None` if stdout is not a terminal.
@@ -104,7 +121,7 @@ pub(crate) fn log_error(config: &Path, error: &anyhow::Error) {
         }
     } else {
         let shown = config.display().to_string();
-        tracing::error!("{}: {error:#}", printable(&shown));
+        tracing::error!("{}: {error:#}", printable(&without_logins(&shown)));
     }
 }
 

@@ -113,7 +113,11 @@ pub(crate) fn run(args: &HistoryArgs) -> anyhow::Result<ExitCode> {
     if let (true, Some(monitor), false) = (sites.is_empty(), monitor, code == ExitCode::FAILURE) {
         let hint = nearest(monitor, others.iter().map(String::as_str));
         let hint = hint.map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
-        anyhow::bail!("no history for monitor \"{monitor}\"{hint}");
+        anyhow::bail!(
+            "no history for monitor \"{}\"{}",
+            printable(monitor),
+            printable(&hint)
+        );
     }
     let mut out = BufWriter::new(io::stdout().lock());
     let write = match (args.ports, args.json, args.csv) {

@@ -13,7 +13,7 @@ use std::{
 use apmon_core::{
     StoreError,
     config::{ProcessEnvironment, SiteFile},
-    text::printable,
+    text::{printable, without_logins},
 };
 
 pub(crate) use self::{
@@ -106,7 +106,7 @@ impl SiteLocation {
         match error {
             StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 let path = self.state_file.display().to_string();
-                anyhow::anyhow!("{}: no such state file", printable(&path))
+                anyhow::anyhow!("{}: no such state file", printable(&without_logins(&path)))
             }
             error => anyhow::anyhow!("{}", error.one_line()),
         }

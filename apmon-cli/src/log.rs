@@ -16,7 +16,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::sink::Sink;
+use crate::{console::safe_lines, sink::Sink};
 
 /// Starts logging: warnings and errors, and more with each `-v`. With `buffered` a
 /// reader that is stuck blocks nobody: the log is written by a thread, and
@@ -29,9 +29,10 @@ pub(crate) fn start(verbosity: u8, buffered: bool) {
         _ => (LevelFilter::TRACE, LevelFilter::DEBUG),
     };
     let filter = Targets::new().with_default(others).with_target("apmon", ours);
+    let colored = std::io::stderr().is_terminal();
     let layer = tracing_subscriber::fmt::layer()
-        .with_writer(move || LogWriter { buffered })
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(move || LogWriter { buffered, colored })
+        .with_ansi(colored)
         .with_target(false);
     let registry = tracing_subscriber::registry().with(filter);
     // The journal adds the time itself.
@@ -66,15 +67,25 @@ pub(crate) fn finish(limit: Duration) {
 
 struct LogWriter {
     buffered: bool,
+    colored: bool,
 }
 
 impl Write for LogWriter {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        let whole = text.len();
+        let text = match self.colored {
+            // The colours are control characters themselves.
+            true => text.to_vec(),
+            false => safe_lines(&String::from_utf8_lossy(text))
+                .into_owned()
+                .into_bytes(),
+        };
         if self.buffered {
-            STDERR.write(text.to_vec());
-            return Ok(text.len());
+            STDERR.write(text);
+        } else {
+            std::io::stderr().write_all(&text)?;
         }
-        std::io::stderr().write(text)
+        Ok(whole)
     }
 
     fn flush(&mut self) -> io::Result<()> {

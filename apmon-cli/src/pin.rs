@@ -11,7 +11,8 @@ use std::{
 use anyhow::Context as _;
 use apmon_core::{
     Check, Clock as _, SystemClock,
-    config::{MonitorEntry, ProcessEnvironment},
+    config::{MAX_FILE_BYTES, MonitorEntry, ProcessEnvironment},
+    input_file::read_file,
     text::printable,
 };
 use apmon_probes::{
@@ -102,7 +103,7 @@ pub(crate) fn run(args: &PinArgs) -> anyhow::Result<ExitCode> {
         .with_context(|| shown_address.to_string())?;
     let leaf = chain.first().context("the server presents no certificate")?;
     if args.json {
-        console::line(&format!("{:#}", as_json(&chain)));
+        console::line(&console::ascii_controls(&format!("{:#}", as_json(&chain))));
     } else {
         console::line(&as_text(&shown_address, &chain));
     }
@@ -202,7 +203,9 @@ fn write(path: &Path, target: &PinTarget, only: Option<&str>, pin: &str) -> anyh
     let shown = path.display().to_string();
     let shown = printable(&shown);
     let file = kinds::tables().load(path, &ProcessEnvironment)?;
-    let before = std::fs::read_to_string(path).with_context(|| shown.to_string())?;
+    let before = read_file(path, MAX_FILE_BYTES).with_context(|| shown.to_string())?;
+    // With its byte order mark, if it has one: the rest of the file stays unchanged.
+    let before = String::from_utf8(before).with_context(|| shown.to_string())?;
     let is_chosen = |monitor: &&MonitorEntry| match only {
         Some(name) => monitor.name == name,
         None => target.is_at(monitor.kind, &monitor.address),

@@ -6,10 +6,12 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::mpsc,
+    time::Duration,
 };
 
 use apmon_core::{
-    Clock as _, Condition, MonitorStatus, SiteStatus, SystemClock, config::SiteFile, local_zone,
+    Clock as _, Condition, MonitorStatus, SiteStatus, SystemClock, config::SiteFile, local_zone, text::printable,
 };
 use clap::Args;
 use jiff::tz::TimeZone;
@@ -52,7 +54,7 @@ pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     let mut reports = Vec::new();
     for location in location::all(&args.configs, args.statefile.as_deref())? {
-        match read(location, &zone) {
+        match read_in_time(location, &zone) {
             Ok(report) => reports.push(report),
             Err(error) => {
                 tracing::error!("{error:#}");
@@ -62,10 +64,9 @@ pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     }
     if args.json {
         let sites: Vec<Value> = reports.into_iter().map(as_json).collect::<Result<_, _>>()?;
-        let out = std::io::stdout().lock();
-        let mut out = std::io::BufWriter::new(out);
-        serde_json::to_writer_pretty(&mut out, &json!({"sites": sites}))?;
-        writeln!(out)?;
+        let text = console::ascii_controls(&format!("{:#}", json!({"sites": sites})));
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{text}")?;
         out.flush()?;
         return Ok(code);
     }
@@ -74,6 +75,27 @@ pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
         console::line(&texts.join("\n\n"));
     }
     Ok(code)
+}
+
+/// How long a site is waited for: its socket, its state file and its site file.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Reads on a thread of its own: whatever there is instead of a site's files, and whatever disk
+/// they are on, the other sites are shown.
+fn read_in_time(location: SiteLocation, zone: &TimeZone) -> anyhow::Result<SiteReport> {
+    let (sender, receiver) = mpsc::channel();
+    let shown = location.state_file.display().to_string();
+    let zone = zone.clone();
+    std::thread::Builder::new().name("status".into()).spawn(move || {
+        let _ = sender.send(read(location, &zone));
+    })?;
+    receiver.recv_timeout(TIMEOUT).unwrap_or_else(|_| {
+        let secs = TIMEOUT.as_secs();
+        Err(anyhow::anyhow!(
+            "{}: cannot be read within {secs} secs",
+            printable(&shown)
+        ))
+    })
 }
 
 fn read(location: SiteLocation, zone: &TimeZone) -> anyhow::Result<SiteReport> {

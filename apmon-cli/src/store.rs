@@ -5,7 +5,12 @@ mod database;
 
 use std::{path::Path, sync::Arc};
 
-use apmon_core::{StateStore, local_zone, text::printable};
+use apmon_core::{
+    StateStore,
+    input_file::{InputFileError, open_file},
+    local_zone,
+    text::printable,
+};
 use apmon_store::{Format, JsonStore, Lock, LockError};
 
 use self::database::Database;
@@ -87,11 +92,13 @@ fn held(locked: Result<Lock, LockError>, state_file: &Path) -> anyhow::Result<Op
 
 /// Refuses to run, with or without a lock, if the state file may not be read.
 fn may_be_read(state_file: &Path) -> anyhow::Result<()> {
-    match std::fs::File::open(state_file) {
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => anyhow::bail!(
-            "cannot run: this user may read neither {} nor its lock: {error}",
-            printable(&state_file.display().to_string())
-        ),
+    match open_file(state_file) {
+        Err(InputFileError::Io(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            anyhow::bail!(
+                "cannot run: this user may read neither {} nor its lock: {error}",
+                printable(&state_file.display().to_string())
+            )
+        }
         _ => Ok(()),
     }
 }

@@ -3,9 +3,12 @@
 
 use std::{any::Any, fmt, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
+
 use crate::{
     config::Section,
-    notification::{ChannelClass, Notifier, Switches},
+    mask::Mask,
+    notification::{ChannelClass, DeliveryError, Notification, Notifier, Switches},
     services::Services,
 };
 
@@ -109,6 +112,7 @@ pub struct ChannelBlueprint {
     /// The timeout of one delivery, if the entry sets one.
     pub timeout: Option<Duration>,
     build: Box<BuildNotifier>,
+    mask: Mask,
 }
 
 type BuildNotifier = dyn Fn(&Services, Duration) -> Arc<dyn Notifier> + Send + Sync;
@@ -132,14 +136,67 @@ impl ChannelBlueprint {
             keyed: false,
             timeout: None,
             build: Box::new(build),
+            mask: Mask::default(),
         }
     }
 
+    /// Sets the secrets that are masked in what the notifier returns.
+    pub(crate) fn set_mask(&mut self, mask: Mask) {
+        self.mask = mask;
+    }
+
     /// Builds the notifier. The timeout of one delivery is the entry's own, or else
-    /// `timeout`.
+    /// `timeout`. The secrets of its entry in the site file are masked in its errors and
+    /// transcripts.
     #[must_use]
     pub fn build(&self, services: &Services, timeout: Duration) -> Arc<dyn Notifier> {
-        (self.build)(services, self.timeout.unwrap_or(timeout))
+        let notifier = (self.build)(services, self.timeout.unwrap_or(timeout));
+        if self.mask.is_empty() {
+            return notifier;
+        }
+        Arc::new(MaskedNotifier {
+            notifier,
+            mask: self.mask.clone(),
+        })
+    }
+}
+
+/// Masks secrets in what a notifier returns, whatever the receiver repeats.
+struct MaskedNotifier {
+    notifier: Arc<dyn Notifier>,
+    mask: Mask,
+}
+
+#[async_trait]
+impl Notifier for MaskedNotifier {
+    async fn deliver(&self, notification: &Notification, key: &str) -> Result<(), DeliveryError> {
+        let result = self.notifier.deliver(notification, key).await;
+        result.map_err(|error| self.mask.hide_error(error))
+    }
+
+    async fn deliver_with_transcript(
+        &self,
+        notification: &Notification,
+        key: &str,
+        transcript: &mut Vec<String>,
+    ) -> Result<(), DeliveryError> {
+        let before = transcript.len();
+        let result = self
+            .notifier
+            .deliver_with_transcript(notification, key, transcript)
+            .await;
+        for line in &mut transcript[before..] {
+            // What was sent is known, and its secrets are masked already.
+            if line.starts_with('<') {
+                self.mask.hide_in(line);
+            }
+        }
+        result.map_err(|error| self.mask.hide_error(error))
+    }
+
+    async fn test_connection(&self) -> Result<(), DeliveryError> {
+        let result = self.notifier.test_connection().await;
+        result.map_err(|error| self.mask.hide_error(error))
     }
 }
 

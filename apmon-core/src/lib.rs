@@ -72,6 +72,8 @@
 //! | [`config`], [`kind`], [`channel`] | the site file, and how a kind of monitor or channel reads its section |
 //! | [`services`] | what monitors and channels share within a process |
 //! | [`time`], [`text`] | clocks; text that is safe to display |
+//! | [`mask`] | secrets replaced in foreign text |
+//! | [`input_file`] | reading the files that options name, whatever is there instead |
 //! | [`names`], [`network`] | the seams to this machine's resolver and network, for checks |
 //! | [`errno`] | the failure class of a system call's error |
 //! | `testing` | with the feature `testing`: a site in virtual time, for tests |
@@ -84,8 +86,10 @@ pub mod device;
 pub mod engine;
 pub mod errno;
 pub mod history;
+pub mod input_file;
 pub mod kind;
 pub mod mac;
+pub mod mask;
 pub mod memory;
 pub mod monitor;
 pub mod names;
@@ -121,6 +125,7 @@ pub use history::{
 };
 pub use kind::{Both, Compiled, Kind, MonitorKind, OptionSet};
 pub use mac::{Mac, ParseMacError};
+pub use mask::Mask;
 pub use memory::Memory;
 pub use monitor::{
     Certificate, Heartbeat, Labels, Monitor, Notice, Observation, Part, Policy, ProbeMonitor, Signal, Watch,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     device::{Device, PortChange},
+    mask::Mask,
     memory::Memory,
     notification::ChannelClass,
     outcome::Outcome,
@@ -147,6 +148,22 @@ pub struct Notice {
     pub text: String,
 }
 
+impl Observation {
+    /// Masks secrets in its texts.
+    pub(crate) fn hide(&mut self, mask: &Mask) {
+        if mask.is_empty() {
+            return;
+        }
+        mask.hide_outcome(&mut self.outcome);
+        for part in &mut self.parts {
+            mask.hide_outcome(&mut part.outcome);
+        }
+        for notice in &mut self.notices {
+            mask.hide_in(&mut notice.text);
+        }
+    }
+}
+
 impl From<Outcome> for Observation {
     fn from(outcome: Outcome) -> Self {
         Self {
@@ -172,6 +189,9 @@ pub struct Watch {
     pub policy: Policy,
     /// Information for people. Shared, because most monitors of a site have the same labels.
     pub labels: Arc<Labels>,
+    /// The secrets that a check may bring back: the target repeats what it was sent. They are
+    /// masked in what a check returns. Default: none.
+    pub mask: Mask,
 }
 
 /// Information for people about a monitor, in addition to its name and address.
@@ -216,6 +236,7 @@ impl Watch {
             checksum: Arc::from(""),
             policy: Policy::default(),
             labels: Arc::default(),
+            mask: Mask::default(),
         }
     }
 }

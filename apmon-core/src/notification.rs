@@ -283,7 +283,8 @@ impl ChannelClass {
 impl fmt::Display for Notification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let label = crate::text::printable(self.kind.label());
-        write!(f, "##### {label}: {} #####", self.text)
+        // The text may come from a state file that somebody else wrote.
+        write!(f, "##### {label}: {} #####", crate::text::printable(&self.text))
     }
 }
 

@@ -385,6 +385,11 @@ impl Outcome {
         self.failure.as_ref()
     }
 
+    /// Replaces the failure, if it failed.
+    pub(crate) fn map_failure(&mut self, replace: impl FnOnce(Failure) -> Failure) {
+        self.failure = self.failure.take().map(replace);
+    }
+
     /// Whether the target is up, but not as it should be.
     #[must_use]
     pub fn is_degraded(&self) -> bool {

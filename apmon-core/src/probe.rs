@@ -10,6 +10,7 @@ use std::{
 use async_trait::async_trait;
 
 use crate::{
+    mask::Mask,
     memory::Memory,
     outcome::{Failure, FailureClass, Outcome},
     time::{Mono, Now, Stopwatch},
@@ -36,6 +37,7 @@ pub struct Check {
     pub timeout: Duration,
     /// Data from the monitor's last check.
     pub memory: Memory,
+    mask: Mask,
     began: Stopwatch,
     deadline: tokio::time::Instant,
     trace: Option<Arc<Trace>>,
@@ -53,6 +55,7 @@ impl Check {
             started,
             timeout,
             memory: Memory::default(),
+            mask: Mask::default(),
             began: Stopwatch::started_at(now),
             deadline: deadline(now, timeout),
             trace: None,
@@ -65,6 +68,19 @@ impl Check {
     pub fn with_memory(mut self, memory: Memory) -> Self {
         self.memory = memory;
         self
+    }
+
+    /// Adds the secrets that are masked in its steps.
+    #[must_use]
+    pub fn with_mask(mut self, mask: Mask) -> Self {
+        self.mask = mask;
+        self
+    }
+
+    /// The secrets that are masked in its steps. A step whose text is cut masks them before.
+    #[must_use]
+    pub fn mask(&self) -> &Mask {
+        &self.mask
     }
 
     /// Adds a trace that records every step (`--explain`).
@@ -86,7 +102,20 @@ impl Check {
 
     /// The last steps so far.
     pub(crate) fn last_steps(&self) -> Option<Vec<Step>> {
-        self.last_steps.as_ref().map(LastSteps::steps)
+        let last = self.last_steps.as_ref()?;
+        let mut steps = last.steps();
+        if self.mask.is_empty() {
+            return Some(steps);
+        }
+        for step in &mut steps {
+            // A text of the greatest length was probably cut.
+            let is_cut = step.text.len() + char::MAX.len_utf8() > last.most_bytes / 2;
+            step.text = match is_cut {
+                true => self.mask.hide_cut(&step.text).into_owned(),
+                false => self.mask.hide(&step.text).into_owned(),
+            };
+        }
+        Some(steps)
     }
 
     /// Whether all steps are recorded for a person, who may want to see more than the verdict
@@ -149,7 +178,9 @@ impl Check {
     /// Records what a step did. Costs nothing without a trace.
     pub fn step(&self, name: &str, text: impl FnOnce() -> String) {
         if let Some(trace) = &self.trace {
-            trace.push(name, text());
+            let mut text = text();
+            self.mask.hide_in(&mut text);
+            trace.push(name, text);
         } else if let Some(steps) = &self.last_steps {
             steps.push(name, text());
         }

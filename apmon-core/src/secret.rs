@@ -2,15 +2,40 @@
 
 use std::{cell::Cell, fmt};
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
 
 /// A password, token or community, or a URL that contains one. It is printed as
 /// `***` and serialised as its SHA-256, so that a checksum over the options changes
 /// with the value without revealing it.
-#[derive(Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, PartialEq, Eq, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Secret(String);
+
+/// The name of the newtype by which the reader of a site file recognises a secret.
+pub(crate) const NAME: &str = "$apmon::secret";
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Value;
+        impl<'de> de::Visitor<'de> for Value {
+            type Value = Secret;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text")
+            }
+
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Secret, D::Error> {
+                String::deserialize(deserializer).map(Secret)
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Secret, E> {
+                Ok(Secret::new(text))
+            }
+        }
+        deserializer.deserialize_newtype_struct(NAME, Value)
+    }
+}
 
 impl Secret {
     /// Wraps a value.

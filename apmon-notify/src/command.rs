@@ -22,6 +22,7 @@ use tokio::{
 pub use self::options::CommandOptions;
 use self::{
     output::{ArgumentMasks, CapturedOutput},
+    path::shown_program,
     start::{is_final, start},
 };
 use crate::description;
@@ -65,8 +66,9 @@ impl ChannelKind for CommandKind {
         let options = options::read(section)?;
         let program = options.program.clone()?.into_string();
         let own_timeout = options.timeout_secs.map(Seconds::duration);
-        let identity = last_part(&program).to_owned();
-        let mut blueprint = ChannelBlueprint::new(identity, program.clone(), move |_: &Services, timeout| {
+        let shown = shown_program(&program).into_owned();
+        let identity = last_part(&shown).to_owned();
+        let mut blueprint = ChannelBlueprint::new(identity, shown, move |_: &Services, timeout| {
             Arc::new(Command::of(program.clone(), &options, timeout))
         });
         blueprint.label = Some("command");
@@ -105,7 +107,7 @@ impl Command {
     }
 
     fn shown_name(&self) -> String {
-        printable(last_part(&self.program)).into_owned()
+        printable(last_part(&shown_program(&self.program))).into_owned()
     }
 
     fn process(&self, notification: &Notification, key: &str) -> Process {
@@ -228,21 +230,21 @@ fn json_of(notification: &Notification, key: &str) -> String {
 const MAX_VARIABLE: usize = 100_000;
 
 fn variables(notification: &Notification, key: &str) -> Vec<(&'static str, String)> {
-    // A variable cannot contain a NUL.
-    let without_nul = |text: &str| text.replace('\0', "\u{fffd}");
+    // A NUL ends a variable, and scripts take a line break for the end of a record.
+    let escaped = |text: &str| printable(text).into_owned();
     let mut all = vec![
-        ("APMON_TEXT", without_nul(&notification.text)),
+        ("APMON_TEXT", escaped(&notification.text)),
         ("APMON_SUBJECT", description::subject(notification)),
-        ("APMON_SITE", without_nul(&notification.site)),
-        ("APMON_MONITOR", without_nul(&notification.monitor)),
-        ("APMON_ADDRESS", without_nul(&notification.address)),
+        ("APMON_SITE", escaped(&notification.site)),
+        ("APMON_MONITOR", escaped(&notification.monitor)),
+        ("APMON_ADDRESS", escaped(&notification.address)),
         ("APMON_LABEL", printable(notification.kind.label()).into_owned()),
         ("APMON_STATE", description::state(&notification.kind).into()),
         ("APMON_SEVERITY", description::severity(&notification.kind).into()),
-        ("APMON_INCIDENT", without_nul(&notification.incident)),
+        ("APMON_INCIDENT", escaped(&notification.incident)),
         ("APMON_NUMBER", notification.number.to_string()),
-        ("APMON_ID", without_nul(&notification.id)),
-        ("APMON_KEY", without_nul(key)),
+        ("APMON_ID", escaped(&notification.id)),
+        ("APMON_KEY", escaped(key)),
         ("APMON_AT", notification.at.to_string()),
         ("APMON_SINCE", description::since(notification).to_string()),
     ];
@@ -255,7 +257,7 @@ fn variables(notification: &Notification, key: &str) -> Vec<(&'static str, Strin
 impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Command")
-            .field("program", &self.program)
+            .field("program", &shown_program(&self.program))
             .field("args", &self.args)
             .finish_non_exhaustive()
     }
@@ -274,7 +276,8 @@ impl Notifier for Command {
         shown: &mut Vec<String>,
     ) -> Result<(), DeliveryError> {
         let arguments = " ***".repeat(self.args.len());
-        shown.push(format!("> {}{arguments}", printable(&self.program)));
+        let program = shown_program(&self.program);
+        shown.push(format!("> {}{arguments}", printable(&program)));
         shown.push(format!("> {}", printable(json_of(notification, key).trim_end())));
         let mut output = CapturedOutput::default();
         let result = self.run(notification, key, &mut output).await;

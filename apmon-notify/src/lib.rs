@@ -54,7 +54,6 @@
 //! | `authority` | the certificate authorities of this machine |
 //! | `description` | state, severity and subject of a notification |
 //! | `http_url` | the part of a URL that may be shown |
-//! | `mask` | masks secrets in the answers of receivers |
 //! | `resolve` | resolves host names with the process's resolver |
 
 mod answer;
@@ -63,7 +62,6 @@ mod client;
 mod description;
 mod heartbeat;
 mod http_url;
-mod mask;
 mod resolve;
 
 use std::sync::Arc;

@@ -9,7 +9,8 @@ mod template;
 use std::{fmt, sync::Arc, time::Duration};
 
 use apmon_core::{
-    ChannelBlueprint, ChannelKind, DeliveryError, Notification, Notifier, Secret, SectionValue, Services,
+    ChannelBlueprint, ChannelKind, DeliveryError, Mask, Notification, Notifier, Secret, SectionValue,
+    Services,
     config::{Seconds, Section, StatusRange},
     text::printable,
 };
@@ -32,7 +33,6 @@ use crate::{
     answer::{RetryAfter, SuccessCriteria, header_text},
     client::{Answer, HttpClient, Request},
     http_url::origin,
-    mask::Mask,
 };
 
 /// How many characters of an answer are shown when a channel is tried out.

@@ -66,7 +66,9 @@ async fn the_notification_is_on_stdin_and_in_variables() {
     assert!(received["lasted_secs"].is_null() && received.as_object().unwrap().contains_key("lasted_secs"));
     assert_eq!(received["since"], "2026-02-11T14:18:00Z");
     let variables = std::fs::read_to_string(file.with_extension("env")).unwrap();
-    assert_eq!(variables, format!("{HOSTILE}|down|NEW OUTAGE|abc-1-exec:sh"));
+    // No control character reaches the environment.
+    let escaped = HOSTILE.replace('\n', "\\n");
+    assert_eq!(variables, format!("{escaped}|down|NEW OUTAGE|abc-1-exec:sh"));
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@ use memchr::memmem::Finder;
 
 /// How many bytes of an answer are kept for `--explain`.
 const MAX_SHOWN: usize = 200;
+/// How many more are kept, to recognise a secret that begins among them.
+const MAX_CUT: usize = 1024;
 
 /// Bytes that an answer must contain.
 pub(crate) struct Expect {
@@ -74,7 +76,7 @@ impl<'a> Search<'a> {
     pub(crate) fn feed(&mut self, piece: &[u8]) -> bool {
         self.seen += piece.len();
         if let Some(head) = &mut self.head {
-            let room = (MAX_SHOWN + 1).saturating_sub(head.len());
+            let room = (MAX_SHOWN + MAX_CUT).saturating_sub(head.len());
             head.extend_from_slice(&piece[..piece.len().min(room)]);
         }
         let Some(expect) = self.expect else {
@@ -104,9 +106,19 @@ impl<'a> Search<'a> {
             check.step(step, || match self.seen {
                 0 => "nothing".to_owned(),
                 _ => {
-                    let more = if head.len() > MAX_SHOWN { "..." } else { "" };
-                    let head = String::from_utf8_lossy(&head[..head.len().min(MAX_SHOWN)]);
-                    format!("{}: {}{more}", bytes(self.seen), printable(&head))
+                    // Masked before it is cut: half a secret would not be recognised.
+                    let text = String::from_utf8_lossy(head);
+                    let text = match head.len() < self.seen {
+                        true => check.mask().hide_cut(&text),
+                        false => check.mask().hide(&text),
+                    };
+                    let end = text.floor_char_boundary(MAX_SHOWN);
+                    let more = if end < text.len() || head.len() < self.seen {
+                        "..."
+                    } else {
+                        ""
+                    };
+                    format!("{}: {}{more}", bytes(self.seen), printable(&text[..end]))
                 }
             });
         }

@@ -35,6 +35,8 @@ pub(crate) struct Network {
 struct InterfaceSnapshot {
     at: Instant,
     interfaces: Arc<[Interface]>,
+    /// Whether a loopback interface is up, or that is not known.
+    has_loopback: bool,
 }
 
 /// One address of an interface.
@@ -48,17 +50,16 @@ struct Interface {
 
 impl OwnNetwork for Network {
     fn fault(&self, to: IpAddr) -> Option<Failure> {
-        if to.is_loopback() {
-            return None;
-        }
         match local_address(to) {
-            // The address is our own: nothing goes out.
-            Ok(from) if from == to => None,
+            // The address is our own: everything stays on the loopback interface.
+            Ok(from) if from == to || to.is_loopback() => self.no_loopback(),
             Ok(from) => no_carrier(&self.interfaces(), from),
-            Err(error) if lacks_route(&error) => Some(Failure::new(
-                FailureClass::NoRoute,
-                format!("no route to {to} from here"),
-            )),
+            Err(error) if lacks_route(&error) => {
+                let of_loopback = to.is_loopback().then(|| self.no_loopback()).flatten();
+                Some(of_loopback.unwrap_or_else(|| {
+                    Failure::new(FailureClass::NoRoute, format!("no route to {to} from here"))
+                }))
+            }
             // Out of descriptors, or the like: that says nothing about the network.
             Err(_) => None,
         }
@@ -75,20 +76,32 @@ impl Network {
                 .any(|interface| interface.address == address)
     }
 
+    /// The failure if the loopback interface is down, as it is in a new network namespace.
+    fn no_loopback(&self) -> Option<Failure> {
+        let snapshot = self.snapshot();
+        (!snapshot.has_loopback).then(|| {
+            Failure::new(
+                FailureClass::NoRoute,
+                "the loopback interface of this machine or namespace is down",
+            )
+        })
+    }
+
     fn interfaces(&self) -> Arc<[Interface]> {
+        self.snapshot().interfaces
+    }
+
+    fn snapshot(&self) -> InterfaceSnapshot {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if let Some(reading) = &*last
             && now.duration_since(reading.at) < FRESH
         {
-            return Arc::clone(&reading.interfaces);
+            return reading.clone();
         }
-        let interfaces = read();
-        *last = Some(InterfaceSnapshot {
-            at: now,
-            interfaces: Arc::clone(&interfaces),
-        });
-        interfaces
+        let reading = read(now);
+        *last = Some(reading.clone());
+        reading
     }
 }
 
@@ -131,12 +144,24 @@ fn no_carrier(interfaces: &[Interface], from: IpAddr) -> Option<Failure> {
 }
 
 /// Reads the interfaces. If that fails, the network is not blamed for anything.
-fn read() -> Arc<[Interface]> {
+fn read(at: Instant) -> InterfaceSnapshot {
     match getifaddrs() {
-        Ok(all) => all.filter_map(interface).collect(),
+        Ok(all) => {
+            let all: Vec<_> = all.collect();
+            let loopback = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_LOOPBACK;
+            InterfaceSnapshot {
+                at,
+                has_loopback: all.iter().any(|entry| entry.flags.contains(loopback)),
+                interfaces: all.into_iter().filter_map(interface).collect(),
+            }
+        }
         Err(error) => {
             tracing::debug!(%error, "the network interfaces cannot be read");
-            Arc::default()
+            InterfaceSnapshot {
+                at,
+                has_loopback: true,
+                interfaces: Arc::default(),
+            }
         }
     }
 }
@@ -189,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_never_to_blame() {
+    fn loopback_that_is_up_is_never_to_blame() {
         let network = Network::default();
         assert!(network.is_own([127, 0, 0, 1].into()));
         assert!(network.is_own(Ipv4Addr::new(127, 9, 9, 9).into()));

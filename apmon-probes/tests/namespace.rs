@@ -140,6 +140,29 @@ fn an_interface_that_is_down_is_our_own_fault() {
 }
 
 #[test]
+fn a_loopback_interface_that_is_down_is_our_own_fault() {
+    let set_up = |network: &TestNetwork| {
+        network.allow_nobody();
+        network.near("link set lo down");
+    };
+    run_in_namespace(
+        "a_loopback_interface_that_is_down_is_our_own_fault",
+        set_up,
+        BOTH_USERS,
+        || async {
+            // Our own address on the cable is reached through it too.
+            let addresses = ["127.0.0.1", "127.9.9.9", "::1", "10.77.0.1", "fd77::1"];
+            let mut sections = addresses.map(sections_of_every_kind).concat();
+            sections.push("type: tcp\nname: x\naddress: tcp://localhost:9".to_owned());
+            for (section, outcome, took) in check_all(sections, SHORT).await {
+                assert_failure(&section, &outcome, Verdict::Unknown, FailureClass::NoRoute, "");
+                assert!(took < STALL, "{section}: {took:?}");
+            }
+        },
+    );
+}
+
+#[test]
 fn an_error_from_a_router_without_a_route_is_down() {
     let set_up = |network: &TestNetwork| {
         network.allow_nobody();

@@ -47,7 +47,25 @@ pub(crate) fn excerpt(text: &str, max: usize) -> String {
 
 fn is_unprintable(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+        || matches!(c,
+            '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -60,6 +78,10 @@ mod tests {
         assert_eq!(
             printable("a\x1b[2Jb\nc\u{202e}d\u{9b}"),
             "a\\u{1b}[2Jb\\nc\\u{202e}d\\u{9b}"
+        );
+        assert_eq!(
+            printable("a\u{ad}\u{61c}\u{3164}\u{e0041}b"),
+            "a\\u{ad}\\u{61c}\\u{3164}\\u{e0041}b"
         );
     }
 

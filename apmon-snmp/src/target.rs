@@ -1,11 +1,12 @@
 //! The agent that a monitor queries, and its credentials: the options that all kinds of
 //! this crate share.
 
-use std::{fs, sync::Arc};
+use std::sync::Arc;
 
 use apmon_core::{
     Secret,
     config::{Host, Remote, Section},
+    input_file::{InputFileError, read_text_file},
 };
 use apmon_snmp_client::{
     Credentials, User,
@@ -414,13 +415,11 @@ fn read_secret(
         (Some(secret), None) => (secret, key),
         (None, Some(file)) => {
             let path = section.path(&file);
-            let read = fs::metadata(&path).and_then(|about| match about.len() > LONGEST_SECRET {
-                // Reading a pipe would block.
-                _ if !about.is_file() => Err(std::io::Error::other("not a regular file")),
-                true => Err(std::io::Error::other(format!(
-                    "larger than {LONGEST_SECRET} bytes; give a file that holds only the secret"
-                ))),
-                false => fs::read_to_string(&path),
+            let read = read_text_file(&path, LONGEST_SECRET).map_err(|error| match error {
+                InputFileError::TooLarge { limit, .. } => {
+                    format!("larger than {limit} bytes; give a file that holds only the secret")
+                }
+                other => other.to_string(),
             });
             match read {
                 Ok(text) => {
@@ -438,5 +437,6 @@ fn read_secret(
         section.error(key, "must not be empty");
         return None;
     }
+    section.add_secret(&secret);
     Some(Some(secret))
 }

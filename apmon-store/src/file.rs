@@ -6,7 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use apmon_core::{StoreError, text::printable};
+use apmon_core::{
+    StoreError,
+    input_file::InputFileError,
+    text::{printable, without_logins},
+};
 use jiff::{Timestamp, tz::TimeZone};
 
 /// `path` with `suffix` appended to its whole name.
@@ -101,6 +105,15 @@ pub(crate) fn io_error(step: &'static str, path: &Path, source: io::Error) -> St
     }
 }
 
+/// The error of a file that is not read: it is not there, or is something else.
+pub(crate) fn input_error(path: &Path, error: InputFileError) -> StoreError {
+    match error {
+        InputFileError::Io(error) => io_error("read", path, error),
+        InputFileError::Directory | InputFileError::Special => damaged(path, "not a regular file"),
+        other => damaged(path, other.to_string()),
+    }
+}
+
 /// An error about a file that is left as it is.
 pub(crate) fn damaged(path: &Path, reason: impl Into<String>) -> StoreError {
     StoreError::Damaged {
@@ -124,7 +137,8 @@ pub(crate) fn is_missing(error: &io::Error) -> bool {
 
 /// `path` as it may be shown.
 pub(crate) fn display(path: &Path) -> String {
-    printable(&path.display().to_string()).into_owned()
+    // A wrong argument became a path: an address with a password.
+    printable(&without_logins(&path.display().to_string())).into_owned()
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ mod value;
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -20,7 +19,7 @@ use std::{
     thread,
 };
 
-use apmon_core::{CheckResult, Commit, Snapshot, StateStore, StoreError};
+use apmon_core::{CheckResult, Commit, Snapshot, StateStore, StoreError, input_file::open_file};
 use async_trait::async_trait;
 use jiff::tz::TimeZone;
 use tokio::sync::oneshot;
@@ -28,7 +27,7 @@ use tokio::sync::oneshot;
 use self::backend::SqliteBackend;
 pub use self::history::{History, Span};
 use crate::{
-    file::{display, io_error},
+    file::{display, input_error},
     lock::{Lock, LockError},
     model::Loaded,
     store_thread::StoreThread,
@@ -150,15 +149,18 @@ impl StateStore for SqliteStore {
     }
 }
 
+/// The most text that is read from a database only to be shown; it may be anybody's.
+const MAX_SHOWN_BYTES: usize = 256 << 20;
+
 /// Reads the database at `path` without owning it.
 pub(crate) fn read_only(path: &Path) -> Result<Loaded, StoreError> {
-    fs::File::open(path).map_err(|error| io_error("read", path, error))?;
+    open_file(path).map_err(|error| input_error(path, error))?;
     let failed = |step| move |error| open::sqlite_error(step, path, error);
     let connection = open::to_read(path).map_err(failed("open"))?;
     if open::version_of(&connection, path)? == 0 {
         return Ok(Loaded::empty(Vec::new()));
     }
-    table::read(&connection, &display(path)).map_err(failed("read"))
+    table::read_some(&connection, &display(path), MAX_SHOWN_BYTES).map_err(failed("read"))
 }
 
 /// The JSON state file that a database imports.

@@ -2,12 +2,13 @@
 
 use std::{
     collections::HashMap,
-    fmt, fs,
+    fmt,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock, Mutex, PoisonError},
     time::SystemTime,
 };
 
+use apmon_core::input_file::{InputFileError, open_file, read_file};
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject as _},
@@ -43,6 +44,9 @@ impl fmt::Debug for Authorities {
 fn may_sign(certificate: &CertificateDer<'_>) -> bool {
     parse(certificate).is_ok_and(|parsed| parsed.is_ca() || parsed.version() == X509Version::V1)
 }
+
+/// The largest PEM file; the authorities of a system take about 250 KB.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A file that was read, and the version of it.
 type ReadFile = ((Option<SystemTime>, u64), Arc<Authorities>);
@@ -87,16 +91,22 @@ impl Authorities {
     pub fn of_file(path: &Path) -> Result<Arc<Self>, String> {
         static FILES: LazyLock<Mutex<HashMap<PathBuf, ReadFile>>> = LazyLock::new(Mutex::default);
         let shown = path.display();
-        let metadata = fs::metadata(path).map_err(|error| format!("{shown}: {error}"))?;
+        let unreadable = |error| match error {
+            InputFileError::Io(error) => format!("{shown}: {error}"),
+            other => format!("{shown} is not a PEM file of certificates: {other}"),
+        };
+        let (_, metadata) = open_file(path).map_err(unreadable)?;
         let version = (metadata.modified().ok(), metadata.len());
-        let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((read, authorities)) = files.get(path)
+        // Not held while a file is read: its disk may not answer.
+        let files = || FILES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((read, authorities)) = files().get(path)
             && *read == version
         {
             return Ok(Arc::clone(authorities));
         }
-        let certificates = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        let bytes = read_file(path, MAX_BYTES).map_err(unreadable)?;
+        let certificates = CertificateDer::pem_slice_iter(&bytes)
+            .collect::<Result<Vec<_>, _>>()
             .map_err(|error| format!("{shown} is not a PEM file of certificates: {error}"))?;
         if certificates.is_empty() {
             return Err(format!("{shown} contains no certificate"));
@@ -111,7 +121,7 @@ impl Authorities {
             .collect();
         roots.add_parsable_certificates(certificates.into_iter().filter(may_sign));
         let authorities = Arc::new(Self { roots, own });
-        files.insert(path.to_owned(), (version, Arc::clone(&authorities)));
+        files().insert(path.to_owned(), (version, Arc::clone(&authorities)));
         Ok(authorities)
     }
 

@@ -82,12 +82,16 @@ async fn exchange(
 ) -> Result<(StatusCode, Vec<u8>), ApiError> {
     use std::time::Duration;
 
-    use http_body_util::{BodyExt as _, Full};
+    use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
     use hyper::{Request, client::conn::http1};
     use hyper_util::rt::TokioIo;
 
     /// The deadline of the whole exchange.
     const TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// The longest answer: the status of a hundred times as many monitors as a daemon can check.
+    /// Whatever answers need not be a daemon.
+    const MAX_ANSWER: usize = 128 << 20;
 
     let failed = |error: hyper::Error| ApiError::Failed(error.to_string());
     let exchange = async {
@@ -103,7 +107,14 @@ async fn exchange(
             .map_err(|error| ApiError::Failed(error.to_string()))?;
         let response = sender.send_request(request).await.map_err(failed)?;
         let status = response.status();
-        let body = response.into_body().collect().await.map_err(failed)?;
+        let body = Limited::new(response.into_body(), MAX_ANSWER);
+        let body = body.collect().await.map_err(|error| {
+            let is_too_long = error.is::<LengthLimitError>();
+            ApiError::Failed(match is_too_long {
+                true => format!("the answer is longer than {MAX_ANSWER} bytes"),
+                false => error.to_string(),
+            })
+        })?;
         Ok((status, body.to_bytes().to_vec()))
     };
     tokio::time::timeout(TIMEOUT, exchange).await.unwrap_or_else(|_| {

@@ -1,10 +1,12 @@
 //! The history as CSV and JSON, written monitor by monitor: a large one is never
 //! held in memory as a whole.
 
-use std::{io::Write, time::Duration};
+use std::{borrow::Cow, io::Write, time::Duration};
 
 use apmon_core::{StoreError, history::Availability, text::printable};
 use serde_json::{Value, json};
+
+use crate::console::ascii_controls;
 
 use super::{
     SiteHistory, local,
@@ -88,9 +90,19 @@ fn row(out: &mut dyn Write, site: &str, monitor: &str, row: &Cells) -> std::io::
     write!(out, "\r\n")
 }
 
-/// Quotes a cell as RFC 4180 requires, and escapes what could control a terminal.
+/// Quotes a cell as RFC 4180 requires, and escapes what could control a terminal. A spreadsheet
+/// would calculate a text that begins like a formula, so an apostrophe in front makes it text;
+/// numbers stay numbers.
 pub(super) fn quoted(cell: &str) -> String {
-    let cell = printable(cell);
+    /// With the wide forms, which some spreadsheets take for the others.
+    const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
+    let is_number = |text: &str| {
+        text.parse::<f64>().is_ok() && text.chars().all(|c| c.is_ascii_digit() || "+-.eE".contains(c))
+    };
+    let cell = match cell.starts_with(FORMULA) && !is_number(cell) {
+        true => Cow::Owned(format!("'{}", printable(cell))),
+        false => printable(cell),
+    };
     if cell.contains([',', '"', '\r', '\n']) {
         format!("\"{}\"", cell.replace('"', "\"\""))
     } else {
@@ -136,12 +148,12 @@ pub(super) fn json_of(
             "from": local(frame.from(), &frame.zone),
             "to": local(frame.now, &frame.zone),
         });
-        let head = serde_json::to_string(&head)?;
+        let head = ascii_controls(&head.to_string());
         let head = head.strip_suffix('}').unwrap_or(&head);
         write!(out, "{}\n{head},\"monitors\": [", if n == 0 { "" } else { "," })?;
         for (n, monitor) in site.monitors.iter().enumerate() {
             writeln!(out, "{}", if n == 0 { "" } else { "," })?;
-            serde_json::to_writer(&mut *out, &each(site, monitor)?)?;
+            out.write_all(ascii_controls(&each(site, monitor)?.to_string()).as_bytes())?;
         }
         write!(out, "\n]}}")?;
     }
@@ -206,6 +218,17 @@ mod tests {
             ("a, b", "\"a, b\""),
             ("say \"no\"", "\"say \"\"no\"\"\""),
             ("two\nlines", "two\\nlines"),
+            ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+            ("=HYPERLINK(\"http://h\")", "\"'=HYPERLINK(\"\"http://h\"\")\""),
+            ("+49 170", "'+49 170"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("-1+1", "'-1+1"),
+            ("＝1+1", "'＝1+1"),
+            ("\t=1", "'\\t=1"),
+            ("-12.5", "-12.5"),
+            ("+3", "+3"),
+            ("-", "'-"),
+            ("a=b", "a=b"),
             ("", ""),
         ];
         for (cell, expected) in table {

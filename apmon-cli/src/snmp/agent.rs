@@ -100,12 +100,9 @@ pub(super) struct Query {
 impl AgentArgs {
     /// The target as errors show it, without secrets.
     pub(super) fn shown(&self) -> PathBuf {
-        match self.target.rsplit_once('@') {
-            // Everything before the last @ may be a password.
-            Some((before, host)) if self.config.is_none() && !before.contains("://") => {
-                format!("***@{host}").into()
-            }
-            _ => without_userinfo(&self.target).into(),
+        match self.config {
+            None => without_userinfo(&self.target).into(),
+            Some(_) => self.target.clone().into(), // a monitor's name
         }
     }
 

@@ -21,6 +21,8 @@ const GRACE: Duration = Duration::from_millis(150);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Behaviour {
     Answer(u16),
+    /// Answers with this status, and repeats the request in the headers and the body.
+    Echo(u16),
     /// Answers 200 once a group of this many requests is in progress, and [`GRACE`] has
     /// passed in which no other may arrive.
     Together(usize),
@@ -54,6 +56,16 @@ impl Request {
 
     pub fn key(&self) -> &str {
         self.header("idempotency-key")
+    }
+}
+
+impl Request {
+    /// Headers and a body that repeat the request.
+    fn repeated(&self) -> (String, String) {
+        let all = self.headers.iter();
+        let lines: Vec<_> = all.map(|(name, value)| format!("{name}: {value}")).collect();
+        let text = format!("{} {} {} {}", self.method, self.path, self.body, lines.join(" "));
+        (format!("Server: {text}\r\nContent-Type: {text}\r\n"), text)
     }
 }
 
@@ -156,8 +168,12 @@ impl Shared {
                 requests.push(request);
                 requests.len()
             };
+            let echo = match behaviour {
+                Behaviour::Echo(_) => self.requests.lock().unwrap()[position - 1].repeated(),
+                _ => (String::new(), "ok".to_owned()),
+            };
             let status = match behaviour {
-                Behaviour::Answer(status) => Some(status),
+                Behaviour::Answer(status) | Behaviour::Echo(status) => Some(status),
                 Behaviour::Together(size) => {
                     let group_ends = position.div_ceil(size) * size;
                     wait_until("the rest of the group", || {
@@ -174,7 +190,9 @@ impl Shared {
             };
             self.in_progress.fetch_sub(1, Ordering::SeqCst);
             let Some(status) = status else { return };
-            let answer = format!("HTTP/1.1 {status} Said\r\nContent-Length: 2\r\n\r\nok");
+            let (headers, body) = echo;
+            let length = body.len();
+            let answer = format!("HTTP/1.1 {status} Said\r\n{headers}Content-Length: {length}\r\n\r\n{body}");
             if reader.get_mut().write_all(answer.as_bytes()).is_err() {
                 return;
             }

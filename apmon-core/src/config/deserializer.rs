@@ -1,23 +1,31 @@
 //! A serde deserializer of the tree: the type that reads a node decides what its
 //! text means.
 
-use std::{collections::HashSet, fmt, rc::Rc};
+use std::{cell::RefCell, collections::HashSet, fmt, rc::Rc};
 
 use serde::{
-    Deserialize, Deserializer,
+    Deserializer,
     de::{self, DeserializeSeed, IntoDeserializer, Visitor},
     forward_to_deserialize_any,
 };
 
 use super::{
+    one_or_many::ONE_OR_MANY,
     position::Position,
     tree::{KeyValue, Node, Value},
 };
-use crate::text::{excerpt, nearest};
+use crate::{
+    secret,
+    text::{excerpt, nearest, shown_name},
+};
 
-/// Nodes that are read as if they were absent, identified by their memory address.
+/// Nodes that are read as if they were absent, identified by their memory address, and the
+/// secrets that were read.
 #[derive(Default)]
-pub(super) struct Pruned(HashSet<usize>);
+pub(super) struct Pruned {
+    nodes: HashSet<usize>,
+    secrets: RefCell<Vec<Rc<str>>>,
+}
 
 impl Pruned {
     fn address(node: &Node) -> usize {
@@ -25,16 +33,22 @@ impl Pruned {
     }
 
     pub(super) fn insert(&mut self, node: &Node) {
-        self.0.insert(Self::address(node));
+        self.nodes.insert(Self::address(node));
     }
 
     pub(super) fn insert_address(&mut self, address: usize) {
-        self.0.insert(address);
+        self.nodes.insert(address);
     }
 
     /// Whether `node` is skipped because its error was reported already.
     pub(super) fn skips(&self, node: &Node) -> bool {
-        matches!(node.value, Value::Wrong) || self.0.contains(&Self::address(node))
+        matches!(node.value, Value::Wrong) || self.nodes.contains(&Self::address(node))
+    }
+
+    /// Takes the secrets that were read: values of the type for them, and other texts that came
+    /// from the environment.
+    pub(super) fn take_secrets(&self) -> Vec<Rc<str>> {
+        self.secrets.take()
     }
 
     fn skips_some(&self, entries: &[KeyValue]) -> bool {
@@ -73,7 +87,7 @@ impl ReadError {
     }
 
     fn under(mut self, entry: &KeyValue) -> Self {
-        let key = excerpt(&entry.key, 60);
+        let key = shown_name(&entry.key, 60);
         self.path = match self.path.as_str() {
             "" => key,
             inner => format!("{key}.{inner}"),
@@ -108,7 +122,10 @@ impl de::Error for ReadError {
         let hint = nearest(field, expected.iter().copied())
             .map(|word| format!("; did you mean \"{word}\"?"))
             .unwrap_or_default();
-        Self::new(format!("has an unknown option \"{}\"{hint}", excerpt(field, 60)))
+        Self::new(format!(
+            "has an unknown option \"{}\"{hint}",
+            shown_name(field, 60)
+        ))
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -133,6 +150,7 @@ impl<'de> Deserializer<'de> for Fields<'_> {
             entries: self.entries.iter().copied(),
             next: None,
             pruned: self.pruned,
+            use_of: None,
         })
     }
 
@@ -146,6 +164,8 @@ struct Pairs<'a, I> {
     entries: I,
     next: Option<&'a KeyValue>,
     pruned: &'a Pruned,
+    /// What the mapping is used for; `None` if it is the section itself.
+    use_of: Option<UseOf>,
 }
 
 impl<'a, 'de, I: Iterator<Item = &'a KeyValue>> de::MapAccess<'de> for Pairs<'a, I> {
@@ -171,6 +191,7 @@ impl<'a, 'de, I: Iterator<Item = &'a KeyValue>> de::MapAccess<'de> for Pairs<'a,
         seed.deserialize(NodeDeserializer {
             node: &entry.value,
             pruned: self.pruned,
+            use_of: self.use_of.unwrap_or_else(|| UseOf::of(&entry.key)),
         })
         .map_err(|error| error.under(entry))
     }
@@ -179,6 +200,7 @@ impl<'a, 'de, I: Iterator<Item = &'a KeyValue>> de::MapAccess<'de> for Pairs<'a,
 struct Items<'a> {
     items: std::slice::Iter<'a, Node>,
     pruned: &'a Pruned,
+    use_of: UseOf,
 }
 
 impl<'de> de::SeqAccess<'de> for Items<'_> {
@@ -189,9 +211,37 @@ impl<'de> de::SeqAccess<'de> for Items<'_> {
         let Some(node) = self.items.find(|node| !pruned.skips(node)) else {
             return Ok(None);
         };
-        seed.deserialize(NodeDeserializer { node, pruned })
-            .map(Some)
-            .map_err(|error| error.at(node.at, node))
+        seed.deserialize(NodeDeserializer {
+            node,
+            pruned,
+            use_of: self.use_of,
+        })
+        .map(Some)
+        .map_err(|error| error.at(node.at, node))
+    }
+}
+
+/// What the value of a key is used for, as far as that decides whether it is secret.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum UseOf {
+    /// A name or a place that people must see. It is no secret, wherever it comes from, unless
+    /// it has the type of one.
+    Label,
+    /// A URL that is requested of somebody else, who is not the target.
+    Elsewhere,
+    /// Anything else: a secret if it has the type of one or comes from the environment.
+    Content,
+}
+
+impl UseOf {
+    fn of(key: &str) -> Self {
+        match key {
+            "name" | "type" | "then" | "address" | "email" | "from_address" | "smtp_host" | "program" => {
+                Self::Label
+            }
+            "heartbeat_url" => Self::Elsewhere,
+            _ => Self::Content,
+        }
     }
 }
 
@@ -199,6 +249,7 @@ impl<'de> de::SeqAccess<'de> for Items<'_> {
 struct NodeDeserializer<'a> {
     node: &'a Node,
     pruned: &'a Pruned,
+    use_of: UseOf,
 }
 
 impl<'a> NodeDeserializer<'a> {
@@ -213,6 +264,21 @@ impl<'a> NodeDeserializer<'a> {
         match value {
             Value::Null => ReadError::new("has no value; give one or remove the line"),
             other => ReadError::new(format!("must be {expected}, found {}", other.what())),
+        }
+    }
+
+    /// A scalar that is used as a text.
+    fn text(&self, expected: &str) -> Result<&'a str, ReadError> {
+        let text = self.scalar(expected)?;
+        if self.node.variable.is_some() && self.use_of == UseOf::Content {
+            self.note_secret(text);
+        }
+        Ok(text)
+    }
+
+    fn note_secret(&self, text: &str) {
+        if self.use_of != UseOf::Elsewhere {
+            self.pruned.secrets.borrow_mut().push(Rc::from(text));
         }
     }
 
@@ -244,6 +310,7 @@ impl<'a> NodeDeserializer<'a> {
             entries: entries.iter(),
             next: None,
             pruned: self.pruned,
+            use_of: Some(self.use_of),
         }
     }
 
@@ -251,6 +318,7 @@ impl<'a> NodeDeserializer<'a> {
         Items {
             items: items.iter(),
             pruned: self.pruned,
+            use_of: self.use_of,
         }
     }
 }
@@ -279,7 +347,7 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
         match &self.node.value {
             Value::Sequence(items) => visitor.visit_seq(self.items(items)),
             Value::Mapping(entries) => visitor.visit_map(self.pairs(entries)),
-            _ => visitor.visit_str(self.scalar("a single value")?),
+            _ => visitor.visit_str(self.text("a single value")?),
         }
     }
 
@@ -321,7 +389,7 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        visitor.visit_str(self.scalar("text")?)
+        visitor.visit_str(self.text("text")?)
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
@@ -337,6 +405,11 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, ReadError> {
+        if name == secret::NAME
+            && let Value::Scalar(text) = &self.node.value
+        {
+            self.note_secret(text);
+        }
         if name == ONE_OR_MANY && !matches!(self.node.value, Value::Sequence(_)) {
             return visitor.visit_seq(self.items(std::slice::from_ref(self.node)));
         }
@@ -403,39 +476,4 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
     forward_to_deserialize_any! {
         u128 char bytes byte_buf unit unit_struct tuple tuple_struct identifier
     }
-}
-
-/// The name of the newtype struct by which [`one_or_many`] is recognised.
-const ONE_OR_MANY: &str = "$apmon::one_or_many";
-
-/// Deserializes a list; a single value counts as a list of one.
-///
-/// # Errors
-/// Those of the elements.
-pub fn one_or_many<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    struct OneOrMany<T>(std::marker::PhantomData<T>);
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrMany<T> {
-        type Value = Vec<T>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("one value or a list of them")
-        }
-
-        fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<T>, D::Error> {
-            deserializer.deserialize_seq(self)
-        }
-
-        fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
-            let mut all = Vec::new();
-            while let Some(item) = items.next_element()? {
-                all.push(item);
-            }
-            Ok(all)
-        }
-    }
-    deserializer.deserialize_newtype_struct(ONE_OR_MANY, OneOrMany(std::marker::PhantomData))
 }

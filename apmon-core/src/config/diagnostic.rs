@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::position::Position;
-use crate::text::printable;
+use crate::text::{printable, without_logins};
 
 /// One error, warning or hint.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,7 +64,7 @@ pub(super) fn deduplicated(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{}: {}", printable(&.path.display().to_string()), printable(.reason))]
+    #[error("{}: {}", printable(&without_logins(&.path.display().to_string())), printable(.reason))]
     Unreadable {
         /// The file.
         path: PathBuf,

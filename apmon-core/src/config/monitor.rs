@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     blueprint::Blueprint,
+    mask::Mask,
     monitor::{Heartbeat, Labels, Monitor, Policy, Watch},
     notification::ChannelClass,
     secret::Secret,
@@ -162,6 +163,8 @@ pub struct MonitorEntry {
     /// SHA-256 over the effective options.
     pub checksum: String,
     labels: Arc<Labels>,
+    /// Its secrets.
+    mask: Mask,
     /// The options of its kind as JSON, with `***` for each secret.
     own: Box<str>,
     blueprint: Blueprint,
@@ -244,6 +247,7 @@ impl MonitorEntry {
             checksum: self.checksum.as_str().into(),
             policy,
             labels: Arc::clone(&self.labels),
+            mask: self.mask.clone(),
         };
         self.blueprint.build(services, watch)
     }

@@ -68,42 +68,129 @@ impl References {
                 by_name.insert(name, i);
             }
         }
-        let next = |i: usize| {
-            let names = self.entries[i].refers_to.iter();
-            names.filter_map(|(name, _)| by_name.get(name.as_str()).copied())
-        };
+        let mut edges: Vec<Vec<Option<usize>>> = Vec::with_capacity(self.entries.len());
         let (noun, option) = (self.noun, self.option);
-        for (i, entry) in self.entries.iter().enumerate() {
-            for (name, at) in &entry.refers_to {
-                let Some(&first) = by_name.get(name.as_str()) else {
-                    let hint = nearest(name, by_name.keys().copied())
+        let mut hints = 0;
+        for entry in &self.entries {
+            let targets = entry.refers_to.iter().map(|(name, at)| {
+                let known = by_name.get(name.as_str()).copied();
+                if known.is_none() {
+                    hints += 1;
+                    let hint = (hints <= MOST_HINTS)
+                        .then(|| nearest(name, by_name.keys().copied()))
+                        .flatten()
                         .map(|near| format!("; did you mean \"{}\"?", excerpt(near, 60)))
                         .unwrap_or_default();
                     let shown = excerpt(name, 60);
                     let text = format!("\"{option}\" refers to an unknown {noun}, \"{shown}\"{hint}");
                     report(entry, *at, text);
-                    continue;
-                };
-                // A circle is reported at its members only, not at an entry that leads
-                // into it.
-                let mut seen = vec![false; self.entries.len()];
-                let mut open = vec![first];
-                while let Some(there) = open.pop() {
-                    if there == i {
-                        report(
-                            entry,
-                            *at,
-                            format!("\"{option}\" leads back to this {noun}: {}", self.circle),
-                        );
-                        break;
+                }
+                known
+            });
+            edges.push(targets.collect());
+        }
+        // A circle is reported at its members only, not at an entry that leads into it.
+        let circles = circles(&edges);
+        let lengths = lengths(&edges, &circles);
+        for (i, entry) in self.entries.iter().enumerate() {
+            for ((_, at), target) in entry.refers_to.iter().zip(&edges[i]) {
+                let Some(target) = *target else { continue };
+                if circles[i].is_some() && circles[i] == circles[target] {
+                    let text = format!("\"{option}\" leads back to this {noun}: {}", self.circle);
+                    report(entry, *at, text);
+                } else if lengths[target] == MOST_IN_A_CHAIN {
+                    let text = format!(
+                        "\"{option}\" begins a chain of more than {MOST_IN_A_CHAIN} {noun}s; make it shorter"
+                    );
+                    report(entry, *at, text);
+                }
+            }
+        }
+    }
+}
+
+/// The most entries that follow each other. More would hardly be what somebody wants.
+const MOST_IN_A_CHAIN: usize = 100;
+/// The number of unknown names after which no similar one is suggested.
+const MOST_HINTS: usize = 10;
+
+/// The circle that each entry is a part of, by number (Tarjan's strongly connected components,
+/// without recursion: a circle may have as many members as a file has lines).
+fn circles(edges: &[Vec<Option<usize>>]) -> Vec<Option<usize>> {
+    const NEW: usize = usize::MAX;
+    let mut order = vec![NEW; edges.len()];
+    let mut lowest = vec![NEW; edges.len()];
+    let mut circle: Vec<Option<usize>> = vec![None; edges.len()];
+    let mut is_open = vec![false; edges.len()];
+    let (mut open, mut count) = (Vec::new(), 0);
+    for start in 0..edges.len() {
+        if order[start] != NEW {
+            continue;
+        }
+        // Each entry with the number of its references that were followed.
+        let mut path = vec![(start, 0)];
+        while let Some((at, followed)) = path.pop() {
+            if followed == 0 {
+                (order[at], lowest[at]) = (count, count);
+                count += 1;
+                open.push(at);
+                is_open[at] = true;
+            }
+            match edges[at].get(followed) {
+                Some(target) => {
+                    path.push((at, followed + 1));
+                    match *target {
+                        Some(target) if order[target] == NEW => path.push((target, 0)),
+                        Some(target) if is_open[target] => lowest[at] = lowest[at].min(order[target]),
+                        _ => {}
                     }
-                    if !std::mem::replace(&mut seen[there], true) {
-                        open.extend(next(there));
+                }
+                None => {
+                    if let Some((before, _)) = path.last() {
+                        lowest[*before] = lowest[*before].min(lowest[at]);
+                    }
+                    if lowest[at] == order[at] {
+                        let first = open.iter().rposition(|other| *other == at).unwrap_or(0);
+                        let members = open.split_off(first);
+                        let is_circle = members.len() > 1 || edges[at].contains(&Some(at));
+                        for member in members {
+                            is_open[member] = false;
+                            circle[member] = is_circle.then_some(at);
+                        }
                     }
                 }
             }
         }
     }
+    circle
+}
+
+/// How many entries the longest chain from each entry on has, itself included. The chain ends
+/// where a circle begins.
+fn lengths(edges: &[Vec<Option<usize>>], circles: &[Option<usize>]) -> Vec<usize> {
+    let mut lengths = vec![0; edges.len()];
+    let mut path: Vec<usize> = Vec::new();
+    for start in 0..edges.len() {
+        path.push(start);
+        while let Some(&at) = path.last() {
+            let next = || {
+                edges[at]
+                    .iter()
+                    .flatten()
+                    .filter(|target| circles[**target].is_none())
+            };
+            if lengths[at] == 0 && circles[at].is_none() {
+                let before = path.len();
+                path.extend(next().filter(|target| lengths[**target] == 0));
+                if path.len() > before {
+                    continue;
+                }
+                lengths[at] = 1 + next().map(|target| lengths[*target]).max().unwrap_or(0);
+            }
+            path.pop();
+        }
+    }
+    lengths
 }
 
 #[cfg(test)]
@@ -173,5 +260,30 @@ mod tests {
             .map(|(n, a)| (n.as_str(), a.as_slice()))
             .collect();
         assert_eq!(check(&entries), [""; 0]);
+    }
+
+    #[test]
+    fn a_chain_or_circle_of_any_length_is_reported_at_once() {
+        let names: Vec<String> = (0..20_000).map(|i| format!("m{i}")).collect();
+        let after = |last: &'static str| -> Vec<[&str; 1]> {
+            let next = names[1..].iter().map(String::as_str);
+            next.chain([last]).map(|name| [name]).collect()
+        };
+        let errors = |after: &[[&str; 1]]| {
+            let entries = names.iter().zip(after);
+            let entries: Vec<(&str, &[&str])> =
+                entries.map(|(name, next)| (name.as_str(), &next[..])).collect();
+            check(&entries)
+        };
+        let circle = errors(&after("m0"));
+        assert_eq!(circle.len(), 20_000);
+        assert!(circle[19_999].starts_with("20000:2 entry 20000: \"depends_on\" leads back"));
+        let end = errors(&after("m20000"));
+        assert_eq!(end.len(), 2, "{end:?}");
+        assert!(end[0].contains("refers to an unknown monitor"), "{end:?}");
+        assert_eq!(
+            end[1],
+            "19900:2 entry 19900: \"depends_on\" begins a chain of more than 100 monitors; make it shorter"
+        );
     }
 }

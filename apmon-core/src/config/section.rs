@@ -4,6 +4,7 @@
 //! out, and the section read again, so that all errors are reported together.
 
 use std::{
+    cell::OnceCell,
     collections::{BTreeMap, HashSet},
     fmt,
     path::PathBuf,
@@ -23,12 +24,20 @@ use super::{
     position::Position,
     tree::{KeyValue, Node, Value},
     value::AddressFamily,
+    variables::{self, Variable},
 };
-use crate::text::{excerpt, nearest};
+use crate::{
+    mask::Mask,
+    secret::Secret,
+    text::{excerpt, nearest, shown_name},
+};
 
 /// The number of errors in one section after which only the first error of each
 /// further option is reported.
 const MOST_PER_SECTION: usize = 20;
+/// The shortest value from the environment that a diagnostic leaves out; a shorter one would match
+/// by chance.
+const MIN_VALUE: usize = 4;
 /// The number of errors in one file after which no similar word is suggested.
 pub(super) const MOST_HINTS: usize = 1000;
 
@@ -50,6 +59,9 @@ pub struct Section<'a> {
     defaults: Option<&'a MonitorDefaults>,
     basis: Vec<serde_json::Value>,
     effective: Vec<(&'static str, serde_json::Value)>,
+    mask: Mask,
+    /// The values that came from the environment, once an error has asked for them.
+    variables: OnceCell<Vec<Variable>>,
 }
 
 /// Warnings and hints, which are reported although the section is valid.
@@ -100,6 +112,8 @@ impl<'a> Section<'a> {
             defaults: None,
             basis: Vec::new(),
             effective: Vec::new(),
+            mask: Mask::default(),
+            variables: OnceCell::new(),
         })
     }
 
@@ -170,10 +184,14 @@ impl<'a> Section<'a> {
         let entries: Vec<&KeyValue> = all.iter().filter(|entry| fields.contains(&&*entry.key)).collect();
         let mut errors = 0;
         loop {
-            let error = match T::deserialize(Fields {
+            let read = T::deserialize(Fields {
                 entries: &entries,
                 pruned: &self.pruned,
-            }) {
+            });
+            for secret in self.pruned.take_secrets() {
+                self.mask.add(&secret);
+            }
+            let error = match read {
                 Ok(options) => return Some(options),
                 Err(error) => error,
             };
@@ -205,8 +223,47 @@ impl<'a> Section<'a> {
         self.errors.push(Diagnostic {
             at,
             within: self.within.clone(),
-            text,
+            text: self.without_variables(text),
         });
+    }
+
+    /// A diagnostic with `${NAME}` in place of the values that came from the environment.
+    fn without_variables(&self, mut text: String) -> String {
+        for (value, name) in self.variables() {
+            if value.len() >= MIN_VALUE && text.contains(&**value) {
+                text = text.replace(&**value, &format!("${{{name}}}"));
+            }
+        }
+        text
+    }
+
+    /// Adds a secret that is not a value of the section itself, such as the content of a file,
+    /// to those that are masked in what the checks of the monitor return.
+    pub fn add_secret(&mut self, secret: &Secret) {
+        self.mask.add(secret.reveal());
+    }
+
+    /// The secrets that were read so far.
+    pub(super) fn mask(&self) -> &Mask {
+        &self.mask
+    }
+
+    /// Whether the value of `key` came from the environment.
+    pub(super) fn is_from_environment(&self, key: &str) -> bool {
+        self.entry(key)
+            .is_some_and(|entry| entry.value.variable.is_some())
+    }
+
+    /// Replaces the texts that came from the environment in `options`, which are for display.
+    pub(super) fn hide_variables(&self, options: &mut serde_json::Value) {
+        let values = self.variables();
+        if !values.is_empty() {
+            variables::hide(values, options);
+        }
+    }
+
+    fn variables(&self) -> &[Variable] {
+        self.variables.get_or_init(|| variables::of(&self.entries))
     }
 
     fn entry(&self, key: &str) -> Option<&KeyValue> {
@@ -295,7 +352,7 @@ impl<'a> Section<'a> {
         Diagnostic {
             at,
             within: self.within.clone(),
-            text: format!("\"{key}\" {text}"),
+            text: self.without_variables(format!("\"{key}\" {text}")),
         }
     }
 
@@ -315,6 +372,10 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn set_address(&mut self, address: String) {
+        match self.is_from_environment("address") {
+            true => self.mask.add_url_parts(&address),
+            false => self.mask.add_login(&address),
+        }
         self.address = address;
     }
 
@@ -376,9 +437,14 @@ impl<'a> Section<'a> {
             if self.ignores_others || self.read.contains(&*entry.key) {
                 continue;
             }
-            let key = excerpt(&entry.key, 60);
+            let key = shown_name(&entry.key, 60);
+            // Of `token:hunter2`, the part before the colon was meant.
+            let word = match key.strip_suffix("***") {
+                Some(word) if !word.is_empty() => word,
+                _ => &entry.key,
+            };
             let near = || match self.errors.len() {
-                0..MOST_HINTS => nearest(&entry.key, self.read.iter().copied()),
+                0..MOST_HINTS => nearest(word, self.read.iter().copied()),
                 _ => None,
             };
             let text = match elsewhere(&entry.key) {

@@ -1,11 +1,12 @@
 //! Reads the text of a site file, and the environment for `${NAME}`.
 
-use std::{fs::File, io::Read, path::Path};
+use std::path::Path;
 
 use super::{
     diagnostic::ConfigError,
     position::{FileId, Position},
 };
+use crate::input_file::{InputFileError, read_file};
 
 /// The maximum size of a site file, enough for about 50,000 monitors.
 pub const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
@@ -42,28 +43,12 @@ pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
             "a site file's name must end in .yaml, .yml or .json".into(),
         ));
     }
-    let metadata = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
-    if !metadata.is_file() {
-        return Err(unreadable(match metadata.is_dir() {
-            true => "is a directory, not a site file".into(),
-            false => "is a pipe or a device, not a regular file".into(),
-        }));
-    }
-    let too_large = |bytes: u64| {
-        unreadable(format!(
-            "at least {bytes} bytes long; the limit is {MAX_FILE_BYTES} bytes"
-        ))
-    };
-    if metadata.len() > MAX_FILE_BYTES {
-        return Err(too_large(metadata.len()));
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
-    File::open(path)
-        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| unreadable(error.to_string()))?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(too_large(bytes.len() as u64));
-    }
+    let bytes = read_file(path, MAX_FILE_BYTES).map_err(|error| {
+        unreadable(match error {
+            InputFileError::Directory => "is a directory, not a site file".into(),
+            other => other.to_string(),
+        })
+    })?;
     decode(path, bytes)
 }
 

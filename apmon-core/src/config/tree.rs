@@ -12,7 +12,7 @@ use super::{
     position::{FileId, Position},
     source::Environment,
 };
-use crate::text::excerpt;
+use crate::text::{excerpt, shown_name};
 
 /// The maximum number of nodes in a file with its aliases expanded, as a protection
 /// against alias bombs.
@@ -360,7 +360,7 @@ impl Builder<'_> {
                     }
                     hash_map::Entry::Occupied(first) => {
                         let line = first.get().line;
-                        let name = excerpt(&name, 60);
+                        let name = shown_name(&name, 60);
                         self.error(at, format!("\"{name}\" is already given on line {line}"));
                     }
                 },

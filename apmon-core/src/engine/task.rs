@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 
 use super::{batch::Batch, runtime::MonitorRef};
 use crate::{
+    mask::Mask,
     memory::Memory,
     monitor::{Monitor, Observation},
     notification::{DeliveryError, HeartbeatSender, Notification, Notifier},
@@ -84,6 +85,7 @@ impl CheckTask {
             monitor: self.reference,
             check: Check::new(self.due, started, timeout)
                 .with_memory(self.memory)
+                .with_mask(self.monitor.watch().mask.clone())
                 .with_last_steps(MAX_STEPS),
             observation: None,
             failed_steps: None,
@@ -112,6 +114,13 @@ pub async fn run_check(monitor: &dyn Monitor, check: &Check) -> Observation {
 /// Like [`run_check`]. The observation is left in place, where each of the wrappers around the
 /// check would move it once more.
 async fn observe(monitor: &dyn Monitor, check: &Check, observation: &mut Option<Observation>) {
+    observe_unmasked(monitor, check, observation).await;
+    if let Some(observation) = observation {
+        observation.hide(&monitor.watch().mask);
+    }
+}
+
+async fn observe_unmasked(monitor: &dyn Monitor, check: &Check, observation: &mut Option<Observation>) {
     let running = AssertUnwindSafe(async { *observation = Some(monitor.check(check).await) }).catch_unwind();
     let ended = tokio::time::timeout_at(check.deadline() + GRACE, running).await;
     match ended {
@@ -168,6 +177,11 @@ impl HeartbeatTask {
         let attempt =
             AssertUnwindSafe(async { self.sender.send(&self.url, self.timeout).await }).catch_unwind();
         let result = attempt_result(tokio::time::timeout(self.timeout + GRACE, attempt).await);
+        let result = result.map_err(|error| {
+            let mut mask = Mask::default();
+            mask.add_url(self.url.reveal());
+            mask.hide_error(error)
+        });
         TaskResult::Heartbeat {
             source: self.source,
             sent: self.now,

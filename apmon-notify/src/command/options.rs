@@ -8,7 +8,7 @@ use apmon_core::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::path::{Found, find};
+use super::path::{Found, find, shown_program};
 
 /// Options of one entry of `site.outage_commands`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -53,7 +53,8 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<CommandOptions> {
 /// Adds a hint if the program does not exist or cannot be executed. It is not an error:
 /// the program may be installed before it is needed.
 fn hint_at_missing(section: &mut Section<'_>, program: &str) {
-    let shown = printable(program);
+    let shown = shown_program(program);
+    let shown = printable(&shown);
     match find(program, std::env::var_os("PATH").as_deref()) {
         Found::Program => {}
         Found::Nothing if program.contains('/') => {

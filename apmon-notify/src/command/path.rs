@@ -1,6 +1,8 @@
 //! Searches for a program in the same way as the system.
 
-use std::{ffi::OsStr, fs::Metadata, path::Path};
+use std::{borrow::Cow, ffi::OsStr, fs::Metadata, path::Path};
+
+use apmon_core::text::without_userinfo;
 
 #[derive(PartialEq, Eq, Debug)]
 pub(super) enum Found {
@@ -25,6 +27,22 @@ pub(super) fn find(program: &str, path: Option<&OsStr>) -> Found {
         }
     }
     best
+}
+
+/// A program as it may be shown. A path that does not exist may have arguments at its end, which
+/// somebody took for a part of it, and arguments may be secret.
+pub(super) fn shown_program(program: &str) -> Cow<'_, str> {
+    let is_argument = |c: char| c.is_whitespace() || "=?&;|<>\"'`$".contains(c);
+    let end = program.find(is_argument);
+    let has_login = program.contains("://") || program.contains('@');
+    if (end.is_none() && !has_login) || Path::new(program).exists() {
+        return Cow::Borrowed(program);
+    }
+    let shown = without_userinfo(&program[..end.unwrap_or(program.len())]);
+    match end {
+        Some(_) => Cow::Owned(format!("{shown} ***")),
+        None => Cow::Owned(shown),
+    }
 }
 
 fn at(path: &Path) -> Found {
@@ -60,5 +78,23 @@ mod tests {
         assert_eq!(find("passwd", Some("/etc".as_ref())), Found::NotExecutable);
         assert_eq!(find("/etc", None), Found::NotExecutable, "a directory");
         assert_eq!(find("/etc/no/such", None), Found::Nothing);
+    }
+
+    #[test]
+    fn arguments_in_place_of_a_program_are_masked() {
+        for (program, shown) in [
+            ("/bin/sh", "/bin/sh"),
+            ("send-sms", "send-sms"),
+            ("/bin/curl -H hunter2", "/bin/curl ***"),
+            ("/bin/sms?token=hunter2", "/bin/sms ***"),
+            ("https://u:hunter2@h/x", "https://u:***@h/x"),
+        ] {
+            assert_eq!(shown_program(program), shown);
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("with a space");
+        std::fs::write(&path, "").unwrap();
+        let path = path.to_str().unwrap();
+        assert_eq!(shown_program(path), path);
     }
 }

@@ -2,10 +2,10 @@
 
 use std::{borrow::Cow, error::Error, io, time::Duration};
 
-use apmon_core::{DeliveryError, Secret, text::excerpt};
+use apmon_core::{DeliveryError, Secret, mask::base64, text::excerpt};
 use lettre::transport::smtp;
 
-use crate::{answer::cause, mask};
+use crate::answer::cause;
 
 /// How many characters of a reason are shown.
 const MAX_REASON: usize = 300;
@@ -78,8 +78,8 @@ pub(super) fn masked(text: &str, login: Option<&(String, Secret)>) -> String {
         return text.to_owned();
     };
     // As PLAIN sends it (RFC 4616), and by itself as LOGIN does.
-    let plain = mask::base64(format!("\0{name}\0{password}").as_bytes());
-    let alone = mask::base64(password.as_bytes());
+    let plain = base64(format!("\0{name}\0{password}").as_bytes());
+    let alone = base64(password.as_bytes());
     let secrets = plain.into_iter().chain(alone).chain([password.to_owned()]);
     secrets.fold(text.to_owned(), |text, secret| {
         without(&text, &secret).into_owned()

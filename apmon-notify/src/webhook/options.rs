@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use apmon_core::{
     Secret,
     config::{Seconds, Section, StatusRange, one_or_many},
-    text::excerpt,
+    text::{excerpt, shown_name},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -145,6 +145,7 @@ fn check_headers(section: &mut Section<'_>, headers: &BTreeMap<String, Secret>) 
         let error = if names.contains(&lower) {
             format!("contains {shown} twice: the case of a name makes no difference")
         } else if !is_token(name) {
+            let shown = shown_name(name, 60);
             format!("contains \"{shown}\", which is not a valid header name")
         } else if RESERVED_HEADERS.contains(&lower.as_str()) {
             format!("must not contain {shown}, which apmon sets itself")

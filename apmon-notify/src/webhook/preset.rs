@@ -13,7 +13,7 @@ pub(super) mod table;
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
-use apmon_core::{Notification, Secret};
+use apmon_core::{Mask, Notification, Secret};
 use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -25,7 +25,6 @@ use super::template::{self, Filling, TemplateError};
 use crate::{
     description::{severity, since, state, subject},
     http_url::origin,
-    mask::Mask,
 };
 
 /// The characters that must be encoded in a segment of a path (RFC 3986, section 3.3).

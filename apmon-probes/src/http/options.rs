@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use apmon_core::{
     Secret,
     config::{Host, Remote, Section, StatusRange, Text, one_or_many},
-    text::excerpt,
+    text::shown_name,
 };
 use bytes::Bytes;
 use hyper::{
@@ -182,7 +182,7 @@ impl HttpOptions {
             return headers;
         }
         for (name, value) in &self.headers {
-            let shown = excerpt(name, 40);
+            let shown = shown_name(name, 40);
             let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
                 section.error(
                     "headers",

@@ -19,6 +19,7 @@ use std::{
 use apmon_core::{
     Failure, Names,
     config::{NameResolution, ResolveOptions},
+    input_file::read_file,
 };
 use async_trait::async_trait;
 use hickory_resolver::{
@@ -33,6 +34,9 @@ use super::{getaddrinfo::SystemResolver, resolver_failure, time_until};
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const HOSTS: &str = "/etc/hosts";
 const FILES: [&str; 2] = [RESOLV_CONF, HOSTS];
+
+/// The largest of these files; lists of blocked hosts take some megabytes.
+const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
 /// A change of these files may go unnoticed for this long.
 const REREAD: Duration = Duration::from_secs(5);
@@ -161,7 +165,7 @@ impl Sources {
     /// The sources of this machine. Without a usable resolv.conf the hosts file
     /// still works.
     fn system() -> Self {
-        let [resolv_conf, hosts] = FILES.map(std::fs::read);
+        let [resolv_conf, hosts] = FILES.map(|path| read_file(path.as_ref(), MAX_BYTES));
         Self::of_files(
             resolv_conf.map_err(|error| error.to_string()),
             &hosts.unwrap_or_default(),

@@ -1,8 +1,12 @@
 //! The stations that are allowed on a device, as a list or in a file.
 
-use std::{collections::BTreeSet, fs};
+use std::collections::BTreeSet;
 
-use apmon_core::{Mac, config::Section};
+use apmon_core::{
+    Mac,
+    config::Section,
+    input_file::{InputFileError, read_text_file},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -50,22 +54,14 @@ impl AllowMacs {
             Self::File(path) => section.path(&path),
         };
         let mut wrong = |text: String| section.error("allow_macs", format!("{}: {text}", path.display()));
-        let text = match fs::metadata(&path).map(|about| (about.is_file(), about.len())) {
-            Ok((false, _)) => {
-                wrong("not a regular file".to_owned());
-                return None;
-            }
-            Ok((_, length)) if length > LONGEST_LIST => {
+        let text = match read_text_file(&path, LONGEST_LIST) {
+            Ok(text) => text,
+            Err(InputFileError::TooLarge { limit, .. }) => {
                 wrong(format!(
-                    "larger than {LONGEST_LIST} bytes; give a file with one MAC address per line"
+                    "larger than {limit} bytes; give a file with one MAC address per line"
                 ));
                 return None;
             }
-            Ok(_) => fs::read_to_string(&path),
-            Err(error) => Err(error),
-        };
-        let text = match text {
-            Ok(text) => text,
             Err(error) => {
                 wrong(format!("cannot be read: {error}"));
                 return None;

@@ -2,17 +2,21 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, BufWriter, Read, Write},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
-use apmon_core::{StoreError, text::printable};
+use apmon_core::{
+    StoreError,
+    input_file::{InputFileError, read_file},
+    text::printable,
+};
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::read::{self, ReadError};
 use crate::{
     file::{
-        beside, corrupt_name, damaged, directory, display, io_error, is_missing, make_directory,
+        beside, corrupt_name, damaged, directory, display, input_error, io_error, is_missing, make_directory,
         newer_version, open_directory, sync_names,
     },
     model::Loaded,
@@ -22,6 +26,9 @@ const WRITE_BUFFER: usize = 64 * 1024;
 
 /// A larger file is not a state file.
 const MAX_BYTES: u64 = 1 << 30;
+
+/// The same for a file that is only shown, and may be anybody's: ten times what 10,000 monitors take.
+const MAX_BYTES_OF_ANOTHER: u64 = 128 << 20;
 
 /// A JSON state file, its predecessor and its temporary names.
 #[derive(Debug)]
@@ -181,7 +188,7 @@ impl JsonFile {
         now: Timestamp,
         warnings: &mut Vec<String>,
     ) -> Result<Content, StoreError> {
-        let Some(bytes) = bytes_of(path)? else {
+        let Some(bytes) = bytes_of(path, MAX_BYTES)? else {
             return Ok(Content::Missing);
         };
         let place = display(path);
@@ -205,11 +212,11 @@ impl JsonFile {
     pub(crate) fn read_only(&self, zone: &TimeZone) -> Result<Loaded, StoreError> {
         let missing = || io_error("read", &self.path, io::Error::from(io::ErrorKind::NotFound));
         let mut path = &self.path;
-        let bytes = match bytes_of(path)? {
+        let bytes = match bytes_of(path, MAX_BYTES_OF_ANOTHER)? {
             // Without hard links, for a moment only `.old` exists.
             None => {
                 path = &self.old;
-                bytes_of(path)?.ok_or_else(missing)?
+                bytes_of(path, MAX_BYTES_OF_ANOTHER)?.ok_or_else(missing)?
             }
             Some(bytes) => bytes,
         };
@@ -227,28 +234,16 @@ fn set_aside(path: &Path, zone: &TimeZone, now: Timestamp) -> Result<PathBuf, St
 }
 
 /// A file's bytes; `None` where there is no file.
-fn bytes_of(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if is_missing(&error) => return Ok(None),
-        Err(error) => return Err(io_error("read", path, error)),
-    };
-    // Reading a pipe would never end.
-    if !metadata.is_file() {
-        return Err(damaged(path, "not a regular file"));
+fn bytes_of(path: &Path, most: u64) -> Result<Option<Vec<u8>>, StoreError> {
+    match read_file(path, most) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(InputFileError::Io(error)) if is_missing(&error) => Ok(None),
+        Err(InputFileError::TooLarge { found, limit }) => {
+            let reason = format!("too large for a state file: {found} bytes, the limit is {limit}");
+            Err(damaged(path, reason))
+        }
+        Err(error) => Err(input_error(path, error)),
     }
-    if metadata.len() > MAX_BYTES {
-        let reason = format!(
-            "too large for a state file: {} bytes, the limit is {MAX_BYTES}",
-            metadata.len()
-        );
-        return Err(damaged(path, reason));
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
-    File::open(path)
-        .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes))
-        .map_err(|error| io_error("read", path, error))?;
-    Ok(Some(bytes))
 }
 
 /// Removes a file that may be missing.

@@ -11,7 +11,7 @@ pub use apmon_core::read::Span;
 use apmon_core::{
     CheckResult, Delivery, DeliveryFate, HistoryReader, Incident, IncidentKind, MonitorState, OutboxEntry,
     PortChange, PortChangeRecord, PortEvent, StateRecord, StoreError, Stretch, StretchKind, Verdict,
-    history::Coverage,
+    history::Coverage, input_file::open_file,
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
@@ -54,7 +54,7 @@ struct Opened {
 
 impl Opened {
     fn new(path: &Path) -> Result<Self, StoreError> {
-        std::fs::File::open(path).map_err(|error| file::io_error("read", path, error))?;
+        open_file(path).map_err(|error| file::input_error(path, error))?;
         let file_id = FileId::of(path);
         let connection = open::to_read(path).map_err(|error| open::sqlite_error("open", path, error))?;
         let version = open::version_of(&connection, path)?;

@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path, time::Duration};
 
-use apmon_core::{StoreError, text::printable};
+use apmon_core::{StoreError, input_file::open_file, text::printable};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::{
@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     file::{
-        beside, damaged, directory, display, io_error, is_missing, make_directory, newer_version,
-        sync_directory,
+        beside, damaged, directory, display, input_error, io_error, is_missing, make_directory,
+        newer_version, sync_directory,
     },
     model::Loaded,
 };
@@ -75,7 +75,7 @@ pub(super) fn read(path: &Path) -> Result<Opened, StoreError> {
         Ok(_) => {}
     }
     // SQLite's own error does not say why permission is denied.
-    fs::File::open(path).map_err(|error| io_error("read", path, error))?;
+    open_file(path).map_err(|error| input_error(path, error))?;
     if is_empty(path) {
         return Ok(Opened::Missing);
     }

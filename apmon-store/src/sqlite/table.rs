@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use apmon_core::{Memory, MonitorState, OutboxEntry, OwnState, StateRecord};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params, types::ValueRef};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
@@ -19,14 +19,19 @@ use crate::{
 
 /// Reads everything but the history; `place` names the file in warnings.
 pub(super) fn read(connection: &Connection, place: &str) -> rusqlite::Result<Loaded> {
+    read_some(connection, place, usize::MAX)
+}
+
+/// Like [`read`], but fails where that is more than `most` bytes.
+pub(super) fn read_some(connection: &Connection, place: &str, most: usize) -> rusqlite::Result<Loaded> {
     let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    read_with(connection, place, &select_states(version))
+    read_with(connection, place, &select_states(version), most)
 }
 
 /// Reads what is still readable in a damaged database.
 pub(super) fn salvage(connection: &Connection, place: &str) -> Option<Loaded> {
     let without_memory = || {
-        let mut loaded = read_with(connection, place, &select_states_without_memory()).ok()?;
+        let mut loaded = read_with(connection, place, &select_states_without_memory(), usize::MAX).ok()?;
         loaded.warnings.push(format!(
             "{place}: the memory of its monitors cannot be read and starts empty"
         ));
@@ -50,12 +55,37 @@ fn select_states_without_memory() -> String {
     format!("SELECT {STATE}, NULL, NULL FROM states")
 }
 
-fn read_with(connection: &Connection, place: &str, select: &str) -> rusqlite::Result<Loaded> {
+/// What may still be read, in bytes.
+struct Room(usize);
+
+impl Room {
+    /// Takes the room of a row with this many columns.
+    fn take(&mut self, row: &Row<'_>, columns: usize) -> rusqlite::Result<()> {
+        /// What a row takes beside its texts.
+        const ROW: usize = 256;
+        let texts = (0..columns).map(|at| match row.get_ref(at) {
+            Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => bytes.len(),
+            _ => 0,
+        });
+        let bytes = texts.sum::<usize>() + ROW;
+        let room = self.0.checked_sub(bytes).ok_or_else(|| {
+            let reason = "more than a status can be".to_owned();
+            let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_TOOBIG);
+            rusqlite::Error::SqliteFailure(error, Some(reason))
+        })?;
+        self.0 = room;
+        Ok(())
+    }
+}
+
+fn read_with(connection: &Connection, place: &str, select: &str, most: usize) -> rusqlite::Result<Loaded> {
+    let mut room = Room(most);
     let mut model = Model::default();
     let mut warnings = Warnings::new(place);
     let mut statement = connection.prepare(select)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
+        room.take(row, 14)?;
         let name: String = match row.get(0) {
             Ok(name) => name,
             Err(error) => {
@@ -80,6 +110,7 @@ fn read_with(connection: &Connection, place: &str, select: &str) -> rusqlite::Re
     let mut statement = connection.prepare("SELECT entry FROM outbox ORDER BY place")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
+        room.take(row, 1)?;
         match entry(row) {
             Ok(entry) => {
                 model.outbox.upsert(entry);

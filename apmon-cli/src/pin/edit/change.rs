@@ -153,9 +153,11 @@ fn quoted(text: &str) -> String {
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
             _ => match printable(c.encode_utf8(&mut [0; 4])) {
-                // None of these characters needs more than four digits.
-                Cow::Owned(_) => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
-                Cow::Borrowed(_) => quoted.push(c),
+                // Beyond four digits YAML and JSON have no escape in common.
+                Cow::Owned(_) if u32::from(c) <= 0xffff => {
+                    quoted.push_str(&format!("\\u{:04x}", u32::from(c)))
+                }
+                _ => quoted.push(c),
             },
         }
     }

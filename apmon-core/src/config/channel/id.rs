@@ -1,6 +1,6 @@
 //! The ids of channels in the outbox.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::ChannelEntry;
 
@@ -37,6 +37,7 @@ fn ids(kind: &str, entries: &[(Option<&str>, &str, bool)]) -> Vec<String> {
     let named = entries.iter().filter(|(is_named, _)| *is_named);
     let mut names: HashSet<_> = named.map(|(_, id)| id.clone()).collect();
     let mut taken = names.clone();
+    let mut numbers: HashMap<String, u32> = HashMap::new();
     entries
         .into_iter()
         .zip(lower)
@@ -46,10 +47,11 @@ fn ids(kind: &str, entries: &[(Option<&str>, &str, bool)]) -> Vec<String> {
                 return id;
             }
             let mut free = id.clone();
-            let mut n = 1;
             let key = |id: &String| if lower { id.to_lowercase() } else { id.clone() };
+            // The numbers up to this one are taken: a list may have many entries of one host.
+            let n = numbers.entry(key(&id)).or_insert(1);
             while !taken.insert(key(&free)) {
-                n += 1;
+                *n += 1;
                 free = format!("{id}#{n}");
             }
             free

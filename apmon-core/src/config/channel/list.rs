@@ -13,6 +13,7 @@ use crate::{
         tree::{Node, Value},
         value::{Seconds, Text},
     },
+    mask::Mask,
 };
 
 /// The lists of channels in the section `site`, taken from it before its unknown
@@ -50,15 +51,16 @@ impl<'k> Lists<'k> {
     ) -> Vec<ChannelEntry> {
         let mut references = References::new("channel", "then", "no channel would be left to try");
         // A section that several kinds need is read once.
-        let mut needed: HashMap<&str, Option<SectionValue>> = HashMap::new();
+        let mut needed: HashMap<&str, Option<(SectionValue, Mask)>> = HashMap::new();
         let mut channels = Vec::new();
         for (kind, (list, needs)) in self.kinds.iter().zip(self.nodes) {
             if let (Some(section_kind), Some(node)) = (kind.needs(), &needs) {
                 needed.entry(section_kind.name()).or_insert_with(|| {
                     let mut section = Section::open(node, section_kind.name(), errors)?;
                     let value = section_kind.read(&mut section);
+                    let mask = section.mask().clone();
                     diagnostics.extend(section.finish(|_| None));
-                    value
+                    Some((value?, mask))
                 });
             }
             let needed = kind.needs().and_then(|it| needed.get(it.name())?.as_ref());
@@ -68,7 +70,14 @@ impl<'k> Lists<'k> {
                 let Some(mut section) = Section::open(item, within, errors) else {
                     continue;
                 };
-                let blueprint = kind.read(&mut section, needed);
+                let mut blueprint = kind.read(&mut section, needed.map(|(value, _)| value));
+                let mut mask = section.mask().clone();
+                if let Some((_, shared)) = needed {
+                    mask.extend(shared);
+                }
+                if let Some(blueprint) = &mut blueprint {
+                    blueprint.set_mask(mask);
+                }
                 let options = read_options(&mut section, expire, &mut references);
                 diagnostics.extend(section.finish(|_| None));
                 channels.extend(blueprint.map(|blueprint| ChannelEntry {

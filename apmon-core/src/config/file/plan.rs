@@ -1,6 +1,6 @@
 //! Builds the plan of an engine from a site file.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{collections::HashMap, num::NonZeroUsize, time::Duration};
 
 use super::SiteFile;
 use crate::{
@@ -50,10 +50,10 @@ impl SiteFile {
 
     fn channels(&self, services: &Services) -> Vec<Channel> {
         let timeout = self.delivery_timeout();
-        let id_of = |name: &str| {
-            let named = self.channels.iter().find(|channel| channel.name() == Some(name));
-            named.map(|channel| channel.id.clone())
-        };
+        let named = self.channels.iter();
+        let ids: HashMap<&str, &str> = named
+            .filter_map(|channel| Some((channel.name()?, channel.id.as_str())))
+            .collect();
         let channels = self.channels.iter().map(|entry| Channel {
             switches: entry.blueprint.switches,
             class: entry.blueprint.class.clone(),
@@ -61,7 +61,7 @@ impl SiteFile {
             timeout: entry.blueprint.timeout,
             fallback: (|| {
                 Some(Fallback {
-                    to: id_of(entry.options.then.as_ref()?.as_str())?,
+                    to: (*ids.get(entry.options.then.as_ref()?.as_str())?).to_owned(),
                     after: entry.options.after().duration(),
                 })
             })(),

@@ -11,7 +11,7 @@ use crate::{
         section::{Diagnostics, Section},
         tree::{Node, Value},
     },
-    text::{excerpt, nearest},
+    text::{nearest, shown_name},
 };
 
 /// One section under the top-level key `apmon`.
@@ -64,7 +64,7 @@ pub(super) fn read(
             let unknown = Diagnostic {
                 at: entry.at,
                 within: "apmon".into(),
-                text: format!("unknown section \"{}\"{hint}", excerpt(key, 60)),
+                text: format!("unknown section \"{}\"{hint}", shown_name(key, 60)),
             };
             // A program without options of the process can use the file all the same.
             if kinds.is_empty() {

@@ -19,7 +19,7 @@ use crate::{
         source::Environment,
         tree::{self, KeyValue, Node, Value},
     },
-    text::{excerpt, nearest},
+    text::{excerpt, nearest, shown_name},
 };
 
 /// The sections that every site file has.
@@ -128,7 +128,7 @@ impl Reader<'_> {
             .map(|entry| {
                 format!(
                     "; should \"{}\" on line {} be \"{section}\"?",
-                    excerpt(&entry.key, 60),
+                    shown_name(&entry.key, 60),
                     entry.at.line
                 )
             })
@@ -152,7 +152,7 @@ impl Reader<'_> {
         self.diagnostics.warnings.push(Diagnostic {
             at: entry.at,
             within: String::new(),
-            text: format!("unknown section \"{}\" is ignored{hint}", excerpt(key, 60)),
+            text: format!("unknown section \"{}\" is ignored{hint}", shown_name(key, 60)),
         });
     }
 

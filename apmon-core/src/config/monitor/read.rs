@@ -16,6 +16,7 @@ use crate::{
         value::{Count, Seconds, Text},
     },
     kind::MonitorKind,
+    mask::Mask,
     monitor::{Labels, Policy},
     secret::{Secret, hex},
     text::{excerpt, nearest, without_userinfo},
@@ -52,6 +53,12 @@ pub(in crate::config) fn read_monitor(
     let compiled = kind.and_then(|kind| kind.read(&mut section));
     // An option of another kind is reported with the kinds that have it (rules 4, 20, 23, 25, 29, 32).
     let basis = section.take_basis();
+    let mask = section.mask().clone();
+    let is_secret = section.is_from_environment("address");
+    let compiled = compiled.map(|mut compiled| {
+        section.hide_variables(&mut compiled.masked);
+        compiled
+    });
     let diagnostics = match kind {
         Some(kind) => section.finish(|key| belongs_elsewhere(key, kind, kinds)),
         // Without a kind, the options of all kinds are accepted.
@@ -64,15 +71,20 @@ pub(in crate::config) fn read_monitor(
     };
     let entry = (|| {
         let (name, kind, address, compiled) = (name?.into_string(), kind?, address?, compiled?);
+        let shown = match is_secret {
+            true => only_host(&address),
+            false => without_userinfo(&address),
+        };
         Some(entry(
             name,
             kind.name(),
-            address,
+            (address, shown),
             at,
             options,
             site,
             json!([compiled.options, basis]),
             compiled.masked.to_string().into(),
+            mask,
             compiled.blueprint,
         ))
     })();
@@ -141,12 +153,13 @@ fn check_rules(section: &mut Section<'_>, options: &MonitorOptions) {
 fn entry(
     name: String,
     kind: &'static str,
-    address: String,
+    (address, shown): (String, String),
     at: Position,
     options: MonitorOptions,
     site: &SiteOptions,
     own: serde_json::Value,
     masked: Box<str>,
+    mask: Mask,
     blueprint: Blueprint,
 ) -> MonitorEntry {
     let default = Policy::default();
@@ -191,7 +204,8 @@ fn entry(
         checksum: String::new(),
         labels: labels(options.display),
         own: masked,
-        address: without_userinfo(&address),
+        mask,
+        address: shown,
         name,
         kind,
         at,
@@ -199,6 +213,17 @@ fn entry(
     };
     entry.checksum = checksum(&entry, &address, &own);
     entry
+}
+
+/// An address that came from the environment, for display: scheme, host and port. The rest may
+/// be a token.
+fn only_host(address: &str) -> String {
+    let shown = without_userinfo(address);
+    let start = shown.find("://").map_or(0, |at| at + 3);
+    match shown[start..].find(['/', '?', '#']) {
+        Some(at) if shown[start + at..].len() > 1 => format!("{}/***", &shown[..start + at]),
+        _ => shown,
+    }
 }
 
 /// The labels of a monitor; monitors with default labels share one instance.

@@ -2,7 +2,12 @@
 
 use std::path::Path;
 
-use super::{Variables, channel_kind::CHANNELS, in_monitor, in_ping, in_site, in_tcp, kind::KINDS};
+use super::{
+    Variables,
+    channel_kind::CHANNELS,
+    in_monitor, in_ping, in_site, in_tcp,
+    kind::{KINDS, SEED},
+};
 use crate::config::parse;
 
 const SECRET: &str = "hunter2";
@@ -105,6 +110,82 @@ fn errors_of_an_invalid_file_show_no_secrets() {
         assert!(!ok, "{text}");
         assert!(!shown.contains(SECRET), "{text}\n{shown}");
     }
+}
+
+#[test]
+fn no_option_shows_a_value_from_the_environment() {
+    let mut files = Vec::new();
+    for option in [
+        "content_type: ${SECRET}",
+        "expect: ['${SECRET}', [a]]",
+        "lines: {a: '${SECRET}'}",
+        "login: {user: '${SECRET}', password: p, '${SECRET}': 1}",
+        "address_family: ${SECRET}",
+        "notify_every_n_secs: ${SECRET}",
+        "heartbeat_url: ${SECRET}",
+        "'${SECRET}': ${SECRET}",
+    ] {
+        files.push(in_tcp(option));
+    }
+    files.push(in_monitor("${SECRET}", "tcp://h:1", ""));
+    for kind in ["tcp", "port"] {
+        files.push(in_monitor(kind, "${SECRET}", ""));
+    }
+    for text in files {
+        let (ok, shown) = printed(&text);
+        assert!(!ok, "{text}");
+        assert!(!shown.contains(SECRET), "{text}\n{shown}");
+    }
+    let (ok, shown) = printed(&in_tcp(
+        "send: ${SECRET}\nexpect: ${SECRET}\nlines: ['${SECRET}']",
+    ));
+    assert!(ok && !shown.contains(SECRET), "{shown}");
+}
+
+#[test]
+fn an_address_from_the_environment_is_shown_without_its_path() {
+    for (address, shown) in [
+        ("https://h:8443/hunter2?x=hunter2", "https://h:8443/***"),
+        ("https://h/", "https://h/"),
+        ("tcp://h:1", "tcp://h:1"),
+        ("https://u:hunter2@h", "https://u:***@h"),
+    ] {
+        let text = "site: {name: s}\nmonitors: [{type: http, name: a, address: '${A}'}]\n";
+        let file = super::read_as(text, SEED, &[("A", address)]).unwrap();
+        assert_eq!(file.monitors[0].address, shown);
+    }
+}
+
+#[test]
+fn a_key_that_contains_a_secret_is_masked() {
+    for (option, shown) in [
+        (
+            "{'token:hunter2': 1}",
+            "unknown option \"token***\"; did you mean \"token\"?",
+        ),
+        ("{'passwrod hunter2': 1}", "unknown option \"passwrod***\""),
+        ("{hunter2: 1}", "unknown option \"***\""),
+        (
+            "{headers: {'X: hunter2': [a]}}",
+            "\"headers.X***\" must be text, found a list",
+        ),
+        (
+            "{'x: hunter2': 1, 'x: hunter2': 1}",
+            "\"x***\" is already given on line 3",
+        ),
+        (
+            "{login: {user: u, password: p, 'x=hunter2': 1}}",
+            "has an unknown option \"x***\"",
+        ),
+    ] {
+        let text = format!(
+            "site: {{name: s}}\nmonitors:\n- {{<<: {option}, type: tcp, name: a, address: 'tcp://h:1'}}\n"
+        );
+        let errors = super::errors(&text).join("\n");
+        assert!(errors.contains(shown) && !errors.contains(SECRET), "{errors}");
+    }
+    let (_, shown) = printed("site: {name: s}\n'hunter2: x': 1\napmon: {'hunter2=x': 1}\n");
+    assert!(!shown.contains(SECRET), "{shown}");
 }
 
 #[test]

@@ -151,15 +151,17 @@ impl Dispatcher {
         };
         let name = &runtime.monitor.watch().name;
         let timeout = runtime.monitor.watch().policy.max_try;
+        let mask = runtime.monitor.watch().mask.clone();
         let check = Check::new(now.mono, now, timeout).with_memory(runtime.state.memory.clone());
         let receive = AssertUnwindSafe(|| runtime.monitor.receive(signal, &check));
         let Ok(observation) = catch_unwind(receive) else {
             tracing::error!(monitor = name, "the monitor panicked on a signal (this is a bug)");
             return Err(EngineError::NoSignals(name.clone()));
         };
-        let Some(observation) = observation else {
+        let Some(mut observation) = observation else {
             return Err(EngineError::NoSignals(name.clone()));
         };
+        observation.hide(&mask);
         self.observed(&CompletedCheck {
             monitor: reference,
             check,
