@@ -71,11 +71,10 @@ impl ChannelKind for WebhookKind {
         let options = options::read(section)?;
         let prepared = match Prepared::of(&options) {
             Ok(prepared) => Arc::new(prepared),
+            // Invalid options were reported above, each with its position.
+            Err(_) if section.has_errors() => return None,
             Err(error) => {
-                // Invalid options were reported above, each with its position.
-                if !section.has_errors() {
-                    section.error_text("endpoint_url", error.to_string());
-                }
+                section.error_text("endpoint_url", error.to_string());
                 return None;
             }
         };
@@ -90,7 +89,7 @@ impl ChannelKind for WebhookKind {
             }
         });
         blueprint.label = options.preset.map(PresetName::as_str);
-        blueprint.keyed = prepared.is_keyed();
+        blueprint.keyed = options.preset.is_some_and(|PresetName(preset)| preset.is_keyed());
         blueprint.timeout = options.timeout_secs.map(Seconds::duration);
         Some(blueprint)
     }
@@ -377,10 +376,6 @@ impl Prepared {
             statuses: options.success_statuses.clone(),
             success_body: options.success_body.clone(),
         })
-    }
-
-    fn is_keyed(&self) -> bool {
-        matches!(&self.form, Form::Preset { preset, .. } if preset.is_keyed())
     }
 }
 
