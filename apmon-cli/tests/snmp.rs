@@ -336,7 +336,8 @@ fn the_ports_of_a_switch() {
     let address = recordings.address().to_string();
     let output = snmp(&["ports", &address, "-c", "cisco-c3750"]);
     output.assert_code(0);
-    insta::assert_snapshot!(output.text());
+    // The recording has no stations of VLAN 2, which is silent.
+    insta::assert_snapshot!(output.text().replace(&address, "AGENT"));
 }
 
 #[test]
@@ -357,7 +358,8 @@ fn on_a_terminal_the_table_fits_its_width() {
     // The progress line is shown, and erased before the table.
     let (progress, table) = text.rsplit_once("\r\u{1b}[K").unwrap();
     assert!(progress.contains("reading the ports of "), "{text}");
-    let widest = table.lines().map(|line| line.trim_end().chars().count()).max();
+    let table = table.lines().filter(|line| !line.contains("WARN"));
+    let widest = table.map(|line| line.trim_end().chars().count()).max();
     assert!((60..=80).contains(&widest.unwrap()), "{text}");
     assert!(output.status.success());
 }
