@@ -2,16 +2,17 @@
 
 mod backend;
 mod history;
+mod intact;
 mod memory;
 mod open;
 mod record;
+mod rescue;
 mod schema;
 mod table;
 mod value;
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -28,7 +29,7 @@ use tokio::sync::oneshot;
 use self::backend::SqliteBackend;
 pub use self::history::{History, Span};
 use crate::{
-    file::{display, io_error},
+    file::display,
     lock::{Lock, LockError},
     model::Loaded,
     store_thread::StoreThread,
@@ -100,6 +101,15 @@ impl SqliteStore {
         }
     }
 
+    /// Closes the database once everything asked for before is done, and leaves nothing of it but
+    /// the one file. It is opened again when it is used again.
+    ///
+    /// # Errors
+    /// When the store's thread has ended.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.thread.close().await
+    }
+
     /// Sets for how many days incidents and deliveries are kept, from the next
     /// commit on; [`HISTORY_DAYS`] by default.
     pub fn keep_history(&self, days: u32) {
@@ -152,7 +162,7 @@ impl StateStore for SqliteStore {
 
 /// Reads the database at `path` without owning it.
 pub(crate) fn read_only(path: &Path) -> Result<Loaded, StoreError> {
-    fs::File::open(path).map_err(|error| io_error("read", path, error))?;
+    open::may_be_read(path)?;
     let failed = |step| move |error| open::sqlite_error(step, path, error);
     let connection = open::to_read(path).map_err(failed("open"))?;
     if open::version_of(&connection, path)? == 0 {

@@ -12,7 +12,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::read::{self, ReadError};
 use crate::{
     file::{
-        beside, corrupt_name, damaged, directory, display, io_error, is_missing, make_directory,
+        FileStamp, beside, corrupt_name, damaged, directory, display, io_error, is_missing, make_directory,
         newer_version, open_directory, sync_names,
     },
     model::Loaded,
@@ -33,6 +33,8 @@ pub(crate) struct JsonFile {
     /// The file at `path` is damaged and could not be set aside; it must not
     /// replace `.old`.
     damaged: bool,
+    /// How the last commit, or the reading, left the file.
+    written: Option<FileStamp>,
     /// Makes the names in a directory durable; only tests set another function.
     sync_names: fn(&File) -> io::Result<()>,
 }
@@ -52,6 +54,7 @@ impl JsonFile {
             old: beside(path, ".old"),
             link: beside(path, ".old.tmp"),
             damaged: false,
+            written: None,
             sync_names,
         }
     }
@@ -66,6 +69,7 @@ impl JsonFile {
         &mut self,
         content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreError> {
+        self.report_change();
         let opened = self
             .write_new(content)
             .and_then(|()| self.keep_old())
@@ -79,10 +83,28 @@ impl JsonFile {
                 let _ = fs::remove_file(&self.new);
             })?;
         self.damaged = false;
+        self.written = FileStamp::of(&self.path);
         let synced = opened.as_ref().map_or(Ok(()), self.sync_names);
         synced.map_err(|error| StoreError::Unknown {
             reason: io_error("sync", directory(&self.path), error).one_line(),
         })
+    }
+
+    /// Logs that another program has written or removed the file while it was in use. The state in
+    /// memory is what counts: the file is about to be written anew, all of it.
+    fn report_change(&mut self) {
+        let Some(written) = self.written.take() else {
+            return;
+        };
+        let change = match FileStamp::of(&self.path) {
+            Some(present) if present.has_content_of(&written) => return,
+            Some(_) => "was changed by another program",
+            None => "was removed",
+        };
+        let place = display(&self.path);
+        tracing::error!(
+            "{place} {change} while it was in use; all states and notifications are written anew"
+        );
     }
 
     /// Streams the content, so that a large site's file is never in memory whole.
@@ -139,8 +161,13 @@ impl JsonFile {
     pub(crate) fn load(&mut self, zone: &TimeZone, now: Timestamp) -> Result<Loaded, StoreError> {
         let mut warnings = Vec::new();
         self.damaged = false;
+        let present = FileStamp::of(&self.path);
+        self.written = None;
         match self.read(&self.path, zone, now, &mut warnings)? {
-            Content::Good(loaded) => return Ok(*loaded),
+            Content::Good(loaded) => {
+                self.written = present;
+                return Ok(*loaded);
+            }
             Content::Damaged => self.damaged = self.path.symlink_metadata().is_ok(),
             Content::Missing => {}
         }
@@ -245,10 +272,19 @@ fn bytes_of(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
         return Err(damaged(path, reason));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
-    File::open(path)
+    open_state(path)
         .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes))
         .map_err(|error| io_error("read", path, error))?;
     Ok(Some(bytes))
+}
+
+/// Opens a file for reading; a link in its place is not followed, a pipe is not waited for.
+fn open_state(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    options.open(path)
 }
 
 /// Removes a file that may be missing.

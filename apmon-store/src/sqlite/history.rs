@@ -20,7 +20,6 @@ use super::{
     open::{self, FileId},
     schema, table, value,
 };
-use crate::file;
 
 /// A reader of a [`SqliteStore`](crate::SqliteStore)'s database, also while a
 /// daemon writes it. It never writes. Each call sees a consistent state. A
@@ -54,7 +53,7 @@ struct Opened {
 
 impl Opened {
     fn new(path: &Path) -> Result<Self, StoreError> {
-        std::fs::File::open(path).map_err(|error| file::io_error("read", path, error))?;
+        open::may_be_read(path)?;
         let file_id = FileId::of(path);
         let connection = open::to_read(path).map_err(|error| open::sqlite_error("open", path, error))?;
         let version = open::version_of(&connection, path)?;
