@@ -175,6 +175,7 @@ async fn until_stopped(
     let ready = systemd::ready(started);
     tokio::pin!(ready);
     let mut watchdog = None;
+    let mut cpu_time_logged = false;
     loop {
         tokio::select! {
             any = &mut ready, if watchdog.is_none() => {
@@ -192,6 +193,13 @@ async fn until_stopped(
                     let _ = hangup.send(());
                     if is_ready {
                         systemd::reloaded();
+                    }
+                }
+                Signal::CpuTime => {
+                    if !std::mem::replace(&mut cpu_time_logged, true) {
+                        tracing::error!(
+                            "the limit of CPU time (ulimit -t) is reached; monitoring continues until the system ends it at the hard limit"
+                        );
                     }
                 }
                 Signal::Stop => return ExitCode::SUCCESS,

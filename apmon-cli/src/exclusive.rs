@@ -29,7 +29,7 @@ pub(crate) fn open(config: &Path, args: &CommonArgs, mode: RunMode, note: &str) 
         warn_of_other_state(config, &state_file, &search);
     }
     // The lock on the state file names its holder.
-    let store = store::open_as(&state_file, note)?;
+    let store = store::open_as(&state_file, args.trust_state_dir, note)?;
     match daemon {
         // Where no lock can be taken, the registry is enough.
         Some(daemon) => Err(daemon.is_running()),

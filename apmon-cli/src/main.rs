@@ -12,6 +12,7 @@ mod feature;
 mod history;
 mod human_time;
 mod kinds;
+mod limit;
 mod location;
 mod log;
 mod memory;
@@ -46,10 +47,7 @@ fn main() -> ExitCode {
     };
     let output_timeout = args.output_timeout();
     log::start(args.verbosity(), output_timeout.is_some());
-    // A thousand concurrent checks hold a thousand sockets.
-    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
-        tracing::debug!("cannot raise the limit of open files: {error}");
-    }
+    limit::prepare();
     let mut code = args::run(args).unwrap_or_else(|error| {
         tracing::error!("{error:#}");
         ExitCode::FAILURE

@@ -150,6 +150,7 @@ async fn test_site(config: &Path, process: &Process, selection: Selection<'_>) -
         verbose: 0,
         threads: None,
         statefile: None,
+        trust_state_dir: false,
         no_notify: false,
     };
     let plan = site::plan(&file, &args, process);

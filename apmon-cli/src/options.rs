@@ -18,6 +18,10 @@ pub(crate) struct CommonArgs {
     /// .statefile.json for a pass if there is no database]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) statefile: Option<PathBuf>,
+    /// Use a state file that other users may write, or whose directory they may write; without
+    /// this it is refused, because they could decide what is sent.
+    #[arg(long)]
+    pub(crate) trust_state_dir: bool,
     /// Check, keep state and print notifications, but send none.
     #[arg(long)]
     pub(crate) no_notify: bool,

@@ -165,9 +165,9 @@ async fn pass(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::
         .on_event(|event| console::report(event, true))
         .pass()
         .instrument(process.span(config))
-        .await
-        .context("cannot run")?;
-    Ok(Some(report))
+        .await;
+    store.close().await;
+    Ok(Some(report.context("cannot run")?))
 }
 
 /// Opens the site's store; `None` if another pass is at work, which is logged.

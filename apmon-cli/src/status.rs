@@ -11,7 +11,8 @@ use std::{
 };
 
 use apmon_core::{
-    Clock as _, Condition, MonitorStatus, SiteStatus, SystemClock, config::SiteFile, local_zone, text::printable,
+    Clock as _, Condition, MonitorStatus, SiteStatus, SystemClock, config::SiteFile, local_zone,
+    text::printable,
 };
 use clap::Args;
 use jiff::tz::TimeZone;

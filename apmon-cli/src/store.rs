@@ -3,7 +3,7 @@
 #[cfg_attr(not(feature = "sqlite"), path = "store/database/not_built.rs")]
 mod database;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use apmon_core::{
     StateStore,
@@ -15,6 +15,9 @@ use apmon_store::{Format, JsonStore, Lock, LockError};
 
 use self::database::Database;
 pub(crate) use self::database::{DAEMON_FORMAT, NOTICE};
+
+/// How long the end of a process waits for a store to be closed.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A site's store.
 #[derive(Clone)]
@@ -32,6 +35,14 @@ impl Store {
         }
     }
 
+    /// Leaves nothing of a database but one file. A disk that does not answer is not waited
+    /// for.
+    pub(crate) async fn close(&self) {
+        if let Self::Database(database) = self {
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, database.close()).await;
+        }
+    }
+
     /// Does with the history what the site file says: `None` where it says nothing.
     pub(crate) fn configure(&self, history_days: Option<u32>) {
         if let Self::Database(database) = self {
@@ -40,13 +51,39 @@ impl Store {
     }
 }
 
-/// Opens a site's store and locks it against other writers.
-pub(crate) fn open(state_file: &Path) -> anyhow::Result<Store> {
-    open_as(state_file, "")
+/// Opens a site's store and locks it against other writers. A state that other users may write
+/// is refused; with `trust`, it is used with a warning.
+pub(crate) fn open(state_file: &Path, trust: bool) -> anyhow::Result<Store> {
+    open_as(state_file, trust, "")
 }
 
 /// As [`open`]; `note` describes the process to others that find the lock held.
-pub(crate) fn open_as(state_file: &Path, note: &str) -> anyhow::Result<Store> {
+pub(crate) fn open_as(state_file: &Path, trust: bool, note: &str) -> anyhow::Result<Store> {
+    may_be_trusted(state_file, trust)?;
+    let store = locked(state_file, note)?;
+    // Another user may have created the directory first.
+    if !trust {
+        may_be_trusted(state_file, trust)?;
+    }
+    Ok(store)
+}
+
+fn may_be_trusted(state_file: &Path, trust: bool) -> anyhow::Result<()> {
+    match apmon_store::check_owner(state_file) {
+        Ok(()) => Ok(()),
+        Err(untrusted) if trust => {
+            tracing::warn!("{untrusted}; used anyway because of --trust-state-dir");
+            Ok(())
+        }
+        Err(untrusted) => {
+            anyhow::bail!(
+                "{untrusted}; otherwise name another file with -s, or accept it with --trust-state-dir"
+            )
+        }
+    }
+}
+
+fn locked(state_file: &Path, note: &str) -> anyhow::Result<Store> {
     let zone = local_zone();
     Ok(match Format::of(state_file) {
         Format::Json => {

@@ -4,6 +4,7 @@
 mod check;
 mod clock;
 mod daemon;
+mod damage;
 mod disk;
 mod hook;
 mod mail;

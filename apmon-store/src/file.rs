@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use apmon_core::{
@@ -119,6 +120,51 @@ pub(crate) fn damaged(path: &Path, reason: impl Into<String>) -> StoreError {
     StoreError::Damaged {
         place: display(path),
         reason: reason.into(),
+    }
+}
+
+/// What identifies a file and its content: as long as this stays the same, nobody else
+/// has written it, replaced it or cut it off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct FileStamp {
+    /// Device and inode on Unix.
+    id: (u64, u64),
+    size: u64,
+    modified: Option<SystemTime>,
+    /// Seconds and nanoseconds of the last change of any kind, also of the times themselves.
+    changed: (i64, i64),
+}
+
+impl FileStamp {
+    /// The stamp of the file at `path`; `None` where there is no regular file.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::symlink_metadata(path).ok()?;
+        #[cfg(unix)]
+        let (id, changed) = {
+            use std::os::unix::fs::MetadataExt as _;
+            let changed = (metadata.ctime(), metadata.ctime_nsec());
+            ((metadata.dev(), metadata.ino()), changed)
+        };
+        #[cfg(not(unix))]
+        let (id, changed) = ((0, 0), (0, 0));
+        metadata.is_file().then(|| Self {
+            id,
+            size: metadata.len(),
+            modified: metadata.modified().ok(),
+            changed,
+        })
+    }
+
+    /// Size of the file in bytes.
+    #[cfg_attr(not(feature = "sqlite"), expect(dead_code))]
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether the file is that of `other` and nobody has written it since. Its mode or the
+    /// number of its names may differ.
+    pub(crate) fn has_content_of(&self, other: &Self) -> bool {
+        (self.id, self.size, self.modified) == (other.id, other.size, other.modified)
     }
 }
 

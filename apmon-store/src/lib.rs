@@ -56,12 +56,14 @@
 //! | `path` | default locations and formats of state files |
 //! | `file` | file names, directories and errors shared by both stores |
 //! | `lock` | one process per state file |
+//! | `owner` | whose a state file and its directory are, and who else may write there |
 //! | `warning` | warnings about values that cannot be read |
 
 mod file;
 mod json;
 mod lock;
 mod model;
+mod owner;
 mod path;
 mod snapshot;
 #[cfg_attr(not(feature = "sqlite"), path = "sqlite/not_built.rs")]
@@ -71,6 +73,7 @@ mod warning;
 
 pub use json::JsonStore;
 pub use lock::{Lock, LockError};
+pub use owner::{Untrusted, check as check_owner};
 pub use path::{Format, Platform, default_directories, default_directory, default_path, path_in};
 pub use snapshot::read_snapshot;
 #[cfg(feature = "sqlite")]

@@ -2,9 +2,11 @@
 
 mod backend;
 mod history;
+mod intact;
 mod memory;
 mod open;
 mod record;
+mod rescue;
 mod schema;
 mod table;
 mod value;
@@ -19,7 +21,7 @@ use std::{
     thread,
 };
 
-use apmon_core::{CheckResult, Commit, Snapshot, StateStore, StoreError, input_file::open_file};
+use apmon_core::{CheckResult, Commit, Snapshot, StateStore, StoreError};
 use async_trait::async_trait;
 use jiff::tz::TimeZone;
 use tokio::sync::oneshot;
@@ -27,7 +29,7 @@ use tokio::sync::oneshot;
 use self::backend::SqliteBackend;
 pub use self::history::{History, Span};
 use crate::{
-    file::{display, input_error},
+    file::display,
     lock::{Lock, LockError},
     model::Loaded,
     store_thread::StoreThread,
@@ -99,6 +101,15 @@ impl SqliteStore {
         }
     }
 
+    /// Closes the database once everything asked for before is done, and leaves nothing of it but
+    /// the one file. It is opened again when it is used again.
+    ///
+    /// # Errors
+    /// When the store's thread has ended.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.thread.close().await
+    }
+
     /// Sets for how many days incidents and deliveries are kept, from the next
     /// commit on; [`HISTORY_DAYS`] by default.
     pub fn keep_history(&self, days: u32) {
@@ -154,7 +165,7 @@ const MAX_SHOWN_BYTES: usize = 256 << 20;
 
 /// Reads the database at `path` without owning it.
 pub(crate) fn read_only(path: &Path) -> Result<Loaded, StoreError> {
-    open_file(path).map_err(|error| input_error(path, error))?;
+    open::may_be_read(path)?;
     let failed = |step| move |error| open::sqlite_error(step, path, error);
     let connection = open::to_read(path).map_err(failed("open"))?;
     if open::version_of(&connection, path)? == 0 {

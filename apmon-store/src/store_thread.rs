@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs::File,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, mpsc},
@@ -28,6 +29,9 @@ pub(crate) trait Backend: Send + 'static {
     /// Makes a commit durable, all of it or nothing. `model` contains it already. After
     /// [`StoreError::Unknown`] it may be durable or not, and the same commit comes again.
     fn write(&mut self, commit: &Commit, model: &Model) -> Result<(), StoreError>;
+
+    /// Closes the file until it is used again, and leaves nothing beside it that is not needed.
+    fn close(&mut self) {}
 }
 
 /// The newest epoch granted for a file.
@@ -64,6 +68,7 @@ type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 enum Job {
     Load(Reply<Snapshot>),
     Commit(Box<Commit>, Reply<()>),
+    Close(Reply<()>),
 }
 
 impl StoreThread {
@@ -72,6 +77,7 @@ impl StoreThread {
     pub(crate) fn start(path: &Path, backend: impl Backend, lock: Option<Lock>) -> Result<Self, StoreError> {
         let mut worker = Worker {
             backend,
+            spare: spare_descriptors(),
             model: None,
             claim: claim(path),
             warnings: Vec::new(),
@@ -84,6 +90,10 @@ impl StoreThread {
                 match job {
                     Job::Load(reply) => drop(reply.send(worker.load())),
                     Job::Commit(commit, reply) => drop(reply.send(worker.commit_or_doubt(&commit))),
+                    Job::Close(reply) => {
+                        worker.backend.close();
+                        drop(reply.send(Ok(())));
+                    }
                 }
             }
         };
@@ -107,6 +117,12 @@ impl StoreThread {
         self.run(|reply| Job::Commit(commit, reply)).await
     }
 
+    /// Closes the file, after everything that was asked for before.
+    #[cfg_attr(not(feature = "sqlite"), expect(dead_code))]
+    pub(crate) async fn close(&self) -> Result<(), StoreError> {
+        self.run(Job::Close).await
+    }
+
     async fn run<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.jobs.send(job(reply)).map_err(|_| StoreError::Stopped)?;
@@ -114,9 +130,20 @@ impl StoreThread {
     }
 }
 
+/// Descriptors that a commit needs: where checks hold as many as the process may have, state is
+/// saved all the same.
+const SPARE_DESCRIPTORS: usize = 3;
+
+/// Takes descriptors, to be dropped before a commit.
+fn spare_descriptors() -> Vec<File> {
+    let open = |_| File::open("/dev/null").ok();
+    (0..SPARE_DESCRIPTORS).map_while(open).collect()
+}
+
 /// The owner of a backend and its model, on the thread.
 struct Worker<B> {
     backend: B,
+    spare: Vec<File>,
     /// What the file contains, history apart; `None` before the first use.
     model: Option<Model>,
     claim: Claim,
@@ -174,7 +201,9 @@ impl<B: Backend> Worker<B> {
             return Ok(());
         }
         let undo = model.apply(commit);
+        self.spare.clear();
         let written = self.backend.write(commit, model);
+        self.spare = spare_descriptors();
         match written {
             Ok(()) => *newest = model.epoch,
             Err(_) => model.undo(undo),
@@ -229,6 +258,7 @@ mod tests {
                 epoch,
                 ..InMemory::default()
             },
+            spare: Vec::new(),
             model: None,
             warnings: Vec::new(),
             _lock: None,

@@ -114,7 +114,7 @@ async fn a_database_on_a_read_only_disk_is_read_now_and_written_later() {
         with_read_only_disk(TEST, &format!("cp {}/s.db* .", made.path().display()));
         drop(store);
         for _ in 0..1000 {
-            if !made.path().join("s.db-wal").exists() {
+            if !made.path().join("s.db-journal").exists() {
                 break;
             }
             std::thread::sleep(std::time::Duration::from_millis(5));

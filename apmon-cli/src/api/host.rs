@@ -79,16 +79,12 @@ impl Drop for Listening {
 #[cfg(unix)]
 mod unix {
     use std::{
-        convert::Infallible,
-        io,
-        os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
-        path::Path,
-        sync::Arc,
-        time::Duration,
+        convert::Infallible, io, os::unix::fs::FileTypeExt as _, path::Path, sync::Arc, time::Duration,
     };
 
     use hyper::{server::conn::http1, service::service_fn};
     use hyper_util::rt::{TokioIo, TokioTimer};
+    use rustix::fs::Mode;
     use tokio::{
         net::{UnixListener, UnixSocket, UnixStream},
         sync::Semaphore,
@@ -125,13 +121,19 @@ mod unix {
         }
     }
 
-    /// Binds a socket that accepts no connection before its mode is set.
+    /// Binds a socket that is created with its mode: a mode set afterwards, by the socket's name,
+    /// could be that of another file.
     pub(super) fn bind(path: &Path) -> io::Result<UnixListener> {
         let socket = UnixSocket::new_stream()?;
-        socket.bind(path)?;
-        let listener = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))
-            .and_then(|()| socket.listen(16));
-        listener.inspect_err(|_| drop(std::fs::remove_file(path)))
+        // It holds for the whole process, and for a moment: what else is created meanwhile is
+        // open to fewer users, not to more.
+        let before = rustix::process::umask(Mode::from_raw_mode(0o117));
+        let bound = socket.bind(path);
+        rustix::process::umask(before);
+        bound?;
+        socket
+            .listen(16)
+            .inspect_err(|_| drop(std::fs::remove_file(path)))
     }
 
     pub(super) async fn serve(listener: UnixListener, site: ServedSite) {

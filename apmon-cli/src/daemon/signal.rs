@@ -4,6 +4,9 @@
 pub(super) enum Signal {
     Hangup,
     Stop,
+    /// The limit of CPU time is reached; the system repeats this every second.
+    #[cfg_attr(not(unix), expect(dead_code))]
+    CpuTime,
 }
 
 /// The stream of signals.
@@ -12,6 +15,7 @@ pub(super) struct Signals {
     hangup: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    cpu_time: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
@@ -22,6 +26,7 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            cpu_time: signal(SignalKind::from_raw(libc::SIGXCPU))?,
         })
     }
 
@@ -30,6 +35,7 @@ impl Signals {
             _ = self.hangup.recv() => Signal::Hangup,
             _ = self.terminate.recv() => Signal::Stop,
             _ = self.interrupt.recv() => Signal::Stop,
+            _ = self.cpu_time.recv() => Signal::CpuTime,
         }
     }
 }

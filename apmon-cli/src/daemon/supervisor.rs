@@ -218,6 +218,7 @@ impl Supervisor {
                     Request::Stop => {
                         handle.shutdown().await;
                         let result = engine.await;
+                        store.close().await;
                         let logged = self.process.span(&self.config).in_scope(|| log_end(result));
                         if let Err(error) = &logged {
                             console::log_error(&self.config, error);

@@ -31,6 +31,9 @@ pub(super) struct RetryArgs {
     /// State file. [default: that of the site's daemon; without one, the latest that is found]
     #[arg(short, long, value_name = "FILE")]
     statefile: Option<PathBuf>,
+    /// Use a state file that other users may write, or whose directory they may write.
+    #[arg(long)]
+    trust_state_dir: bool,
 }
 
 pub(super) fn run(args: &RetryArgs) -> anyhow::Result<ExitCode> {
@@ -49,7 +52,7 @@ pub(super) fn run(args: &RetryArgs) -> anyhow::Result<ExitCode> {
             }
         }
         Err(error) if error.is_absence() => {
-            let waiting = without_daemon(&config, channel.as_deref(), &location, &error)?;
+            let waiting = without_daemon(args, &config, channel.as_deref(), &location, &error)?;
             let then = match waiting {
                 0 => "no notification is waiting".to_owned(),
                 1 => "the next pass or start retries 1 notification".to_owned(),
@@ -81,6 +84,7 @@ fn id_of(config: &Path, channel: &str) -> String {
 /// refused notification would wait for half an hour even across a restart. Returns the
 /// number of waiting notifications.
 fn without_daemon(
+    args: &RetryArgs,
     config: &Path,
     channel: Option<&str>,
     location: &SiteLocation,
@@ -91,6 +95,7 @@ fn without_daemon(
         verbose: 0,
         threads: None,
         statefile: None,
+        trust_state_dir: args.trust_state_dir,
         no_notify: false,
     };
     let plan = site::plan(&file, &common, &Process::default());
@@ -119,9 +124,15 @@ fn without_daemon(
             location.search
         );
     }
-    let store = store::open(&location.state_file)?.shared();
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let retried = runtime.block_on(action.apply(&*store, &channels, &actor, now));
+    let store = store::open(&location.state_file, args.trust_state_dir)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    let retried = runtime.block_on(async {
+        let retried = action.apply(&*store.shared(), &channels, &actor, now).await;
+        store.close().await;
+        retried
+    });
     retried.map_err(printable_error)
 }
 

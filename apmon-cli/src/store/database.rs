@@ -29,6 +29,10 @@ impl Database {
         Arc::clone(&self.0) as _
     }
 
+    pub(super) async fn close(&self) {
+        let _ = self.0.close().await;
+    }
+
     /// Keeps the history for `days`, or for as long as is usual.
     pub(super) fn keep_history(&self, days: Option<u32>) {
         self.0.keep_history(days.unwrap_or(HISTORY_DAYS));

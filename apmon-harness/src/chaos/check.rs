@@ -33,6 +33,8 @@ pub(super) const STATE: &str = "the state file has another state than the target
 pub(super) const HISTORY: &str = "the history differs from what was delivered";
 pub(super) const LOG: &str = "the log reports a fault";
 pub(super) const EXIT: &str = "apmon ended by itself";
+pub(super) const DAMAGE: &str = "state that others damaged was not written anew";
+pub(super) const TRUST: &str = "apmon ran on a state that others may write";
 
 /// A broken rule, and the evidence against it.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -33,8 +33,14 @@ const COMPLAINTS: &[&str] = &[
     "cannot be loaded",
     "notification refused",
 ];
+/// What apmon logs when it writes state that others have damaged.
+const REPAIRS: &[&str] = &[" written anew", "a new database is begun"];
+/// What it logs when others may write the state.
+const REFUSES: &str = "the state is not trusted";
 const SAVES_NOT: &str = "state cannot be saved";
 const SAVES_AGAIN: &str = "state can be saved again";
+/// A process that refuses to run ends within this time.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The current process, and the output of all processes so far.
 pub(super) struct Daemon {
@@ -62,6 +68,8 @@ pub(super) struct Handle {
     log: Mutex<File>,
     saves: AtomicBool,
     unsaved: AtomicUsize,
+    /// Whether state that others have damaged is to be written anew.
+    is_damaged: AtomicBool,
 }
 
 /// How a process ended.
@@ -98,29 +106,28 @@ impl Daemon {
         Arc::clone(&self.handle)
     }
 
+    /// Starts a process that must end by itself, because others may write its state. The result
+    /// says what it did instead.
+    pub(super) fn is_refused(&self) -> Result<Option<String>, Fault> {
+        let mut child = self.spawn()?;
+        self.handle.log("-- a process starts that must refuse to run");
+        let mut ended = None;
+        process::wait_until(REFUSAL_TIMEOUT, || {
+            ended = child.try_wait().ok().flatten();
+            ended.is_some()
+        });
+        let _ = child.kill();
+        let output = child.wait_with_output().during("read apmon's output")?;
+        let log = String::from_utf8_lossy(&output.stderr);
+        for line in log.lines() {
+            self.handle.log(line);
+        }
+        let is_refused = ended.is_some_and(|status| status.code() == Some(1)) && log.contains(REFUSES);
+        Ok((!is_refused).then(|| format!("{}: {}", output.status, log.trim())))
+    }
+
     pub(super) fn start(&mut self) -> Result<(), Fault> {
-        let Start {
-            program,
-            site,
-            state,
-            wall,
-        } = &self.command;
-        let setpriv = process::find("setpriv").ok_or_else(|| Fault::new("there is no setpriv"))?;
-        let mut command = Command::new(setpriv);
-        command.args(["--pdeathsig", "KILL", "--"]).arg(program);
-        command.args(["run", "-v", "-s"]).arg(state).arg(site);
-        wall.apply(&mut command);
-        let mut child = command
-            .env("TZ", "UTC")
-            // The registry of daemons, apart from that of the machine.
-            .env("RUNTIME_DIRECTORY", site.with_extension("run"))
-            // A stopped process would affect its process group.
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .during("start apmon")?;
+        let mut child = self.spawn()?;
         self.handle.saves.store(true, Ordering::SeqCst);
         self.handle.log(&format!("-- process {} starts", child.id()));
         if let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) {
@@ -132,6 +139,31 @@ impl Daemon {
         *lock(&self.handle.killed_at) = None;
         *lock(&self.handle.child) = Some(child);
         Ok(())
+    }
+
+    fn spawn(&self) -> Result<Child, Fault> {
+        let Start {
+            program,
+            site,
+            state,
+            wall,
+        } = &self.command;
+        let setpriv = process::find("setpriv").ok_or_else(|| Fault::new("there is no setpriv"))?;
+        let mut command = Command::new(setpriv);
+        command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+        command.args(["run", "-v", "-s"]).arg(state).arg(site);
+        wall.apply(&mut command);
+        command
+            .env("TZ", "UTC")
+            // The registry of daemons, apart from that of the machine.
+            .env("RUNTIME_DIRECTORY", site.with_extension("run"))
+            // A stopped process would affect its process group.
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .during("start apmon")
     }
 
     /// How it ended, if it has; all of its output has been read then.
@@ -198,6 +230,7 @@ impl Handle {
             log: Mutex::new(log),
             saves: AtomicBool::new(true),
             unsaved: AtomicUsize::new(0),
+            is_damaged: AtomicBool::new(false),
         }
     }
 
@@ -238,6 +271,16 @@ impl Handle {
         self.unsaved.load(Ordering::SeqCst)
     }
 
+    /// Notes that the state is about to be damaged.
+    pub(super) fn expect_repair(&self, expected: bool) {
+        self.is_damaged.store(expected, Ordering::SeqCst);
+    }
+
+    /// Whether the damage is not repaired yet, by the process's own log.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.is_damaged.load(Ordering::SeqCst)
+    }
+
     pub(super) fn output(&self) -> Vec<OutputLine> {
         lock(&self.output).clone()
     }
@@ -269,7 +312,12 @@ impl Handle {
             } else if line.contains(SAVES_AGAIN) {
                 self.saves.store(true, Ordering::SeqCst);
             }
-            if COMPLAINTS.iter().any(|words| line.contains(words)) {
+            // The rig itself has damaged the state.
+            let is_expected = self.is_damaged() && line.contains("DAMAGED");
+            if REPAIRS.iter().any(|words| line.contains(words)) {
+                self.expect_repair(false);
+            }
+            if !is_expected && COMPLAINTS.iter().any(|words| line.contains(words)) {
                 lock(&self.complaints).push(line.clone());
             }
             self.log(&line);
@@ -289,7 +337,7 @@ mod tests {
     fn apmon_logs_the_texts_that_are_searched_for() {
         // Rust itself prints the text of a panic.
         let texts = COMPLAINTS.iter().filter(|text| **text != "panicked");
-        for text in texts.chain(&[SAVES_NOT, SAVES_AGAIN]) {
+        for text in texts.chain(REPAIRS).chain(&[SAVES_NOT, SAVES_AGAIN, REFUSES]) {
             assert!(crate::product::has(text), "nothing logs \"{text}\"");
         }
     }

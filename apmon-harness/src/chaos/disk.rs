@@ -3,18 +3,20 @@
 
 use std::{
     fs,
-    io::{ErrorKind, Write as _},
+    io::{ErrorKind, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
     time::SystemTime,
 };
 
+use super::damage::Damage;
 use crate::{
     fault::{During, Fault},
     process,
 };
 
-/// Enough for a database and its log, and little else.
+/// Enough for a database, damaged ones that were set aside, and little else.
 const SIZE: &str = "size=12m";
 const FILLER: &str = "filler";
 
@@ -96,13 +98,50 @@ impl Disk {
 
     /// Sizes and times of the state's files: they change with each write.
     pub(super) fn trace(&self) -> Vec<Option<(u64, SystemTime)>> {
-        ["state.db-wal", "state.json.new", "state.json"]
+        ["state.db-journal", "state.db", "state.json.new", "state.json"]
             .iter()
             .map(|name| {
                 let metadata = fs::metadata(self.place.join(name)).ok()?;
                 Some((metadata.len(), metadata.modified().ok()?))
             })
             .collect()
+    }
+
+    /// Does this to the files of the state `name`. Returns whether apmon has something to repair.
+    pub(super) fn damage(&self, name: &str, damage: Damage) -> Result<bool, Fault> {
+        let path = self.place.join(name);
+        let garbage = [0xa5; 20_000];
+        let is_database = name.ends_with(".db");
+        let Ok(length) = fs::metadata(&path).map(|metadata| metadata.len()) else {
+            return Ok(false); // nothing is written yet
+        };
+        let beside = |suffix| self.place.join(format!("{name}{suffix}"));
+        let open = || fs::OpenOptions::new().write(true).open(&path);
+        match damage {
+            Damage::Remove => fs::remove_file(&path),
+            Damage::CutOff => open().and_then(|file| file.set_len(length / 2)),
+            Damage::Overwrite => open().and_then(|mut file| {
+                file.seek(SeekFrom::Start(length / 3))?;
+                file.write_all(&garbage)
+            }),
+            Damage::Replace => {
+                fs::write(beside(".other"), garbage).and_then(|()| fs::rename(beside(".other"), &path))
+            }
+            Damage::Log | Damage::Journal if !is_database => return Ok(false),
+            Damage::Log => fs::write(beside("-wal"), garbage),
+            // In the middle of a commit this would be apmon's own journal.
+            Damage::Journal => fs::write(beside(".other"), garbage)
+                .and_then(|()| fs::rename(beside(".other"), beside("-journal"))),
+        }
+        .during(format!("damage {name}"))?;
+        Ok(true)
+    }
+
+    /// Lets everybody write the directory, or its owner alone.
+    pub(super) fn open_to_others(&self, is_open: bool) -> Result<(), Fault> {
+        let mode = if is_open { 0o777 } else { 0o755 };
+        let permissions = fs::Permissions::from_mode(mode);
+        fs::set_permissions(&self.place, permissions).during("change the mode of the state's directory")
     }
 
     /// Copies its files to `place`, where they remain after the round.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{disk, random::Random, site::Site};
+use super::{damage::Damage, disk, random::Random, site::Site};
 
 /// One action and its time.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -29,6 +29,17 @@ pub(super) enum Act {
     FillDisk,
     /// The disk has room again. Nothing else happens until apmon has saved its state.
     FreeDisk,
+    /// Another program damages the state's files. Nothing else happens until apmon has written
+    /// them anew.
+    Damage(Damage),
+    /// At the next start other users may write the state's directory: apmon must refuse to run.
+    OpenDirectory,
+}
+
+impl Act {
+    pub(super) fn is_damage(self) -> bool {
+        matches!(self, Self::Damage(_))
+    }
 }
 
 /// Two webhook receivers and the mail server.
@@ -146,6 +157,15 @@ fn kills_and_disk(
                 at,
                 act: Act::FreeDisk,
             });
+        }
+        if random.percent(15) {
+            let act = Act::Damage(*random.pick(&Damage::ALL));
+            steps.push(Step { at, act });
+            at += random.millis(0..=500);
+        }
+        if disk == disk::DiskKind::Own && random.percent(10) {
+            let act = Act::OpenDirectory;
+            steps.push(Step { at, act });
         }
         // Most processes live briefly, a few for seconds.
         at += match random.index(0..10) {

@@ -1,5 +1,7 @@
 //! One round: a site, its receivers and their failures, until everything is delivered.
 
+mod damage;
+
 use std::{
     collections::VecDeque,
     fs,
@@ -79,9 +81,17 @@ struct Round {
     is_full: bool,
     /// When the disk got room again, until apmon has saved its state.
     freed: Option<Duration>,
+    /// When the state's files were damaged, until apmon has written them anew.
+    damaged: Option<Duration>,
+    /// Whether damage may have cost the history.
+    lost_history: bool,
+    /// Whether others may write the state's directory at the next start.
+    opens_directory: bool,
     awake_since: Option<Duration>,
     awake: Vec<(Duration, Duration)>,
     trace: Vec<Option<(u64, SystemTime)>>,
+    /// The trace when the process was started.
+    trace_at_start: Vec<Option<(u64, SystemTime)>>,
     ended: Vec<Violation>,
     totals: Totals,
 }
@@ -144,6 +154,7 @@ impl Round {
             site,
             state,
             trace: disk.trace(),
+            trace_at_start: Vec::new(),
             disk,
             wall_file,
             daemon,
@@ -157,6 +168,9 @@ impl Round {
             restart_at: None,
             is_full: false,
             freed: None,
+            damaged: None,
+            lost_history: false,
+            opens_directory: false,
             awake_since: None,
             awake: Vec::new(),
             ended: Vec::new(),
@@ -176,23 +190,23 @@ impl Round {
             if now - last > HELD_UP {
                 self.stood_still(last, now);
             }
-            let mut blocked = self.freed.is_some();
+            let mut blocked = self.is_waiting();
             while let Some(step) = steps.front().filter(|step| !blocked && step.at + waited <= now) {
                 let killing = self.pending_kill.is_some() || !self.kills.is_empty();
-                if step.act == Act::FillDisk && killing {
+                if step.act == Act::FillDisk && killing || step.act.is_damage() && !self.may_damage(now) {
                     blocked = true;
                     break;
                 }
                 let act = step.act;
                 steps.pop_front();
                 self.act(act)?;
-                blocked = self.freed.is_some();
+                blocked = self.is_waiting();
             }
             if blocked {
                 waited += now - last;
             }
             last = now;
-            let idle = self.kills.is_empty() && self.pending_kill.is_none() && self.freed.is_none();
+            let idle = self.kills.is_empty() && self.pending_kill.is_none() && !self.is_waiting();
             if !self.ended.is_empty() || (steps.is_empty() && idle && self.daemon.is_running()) {
                 return Ok(());
             }
@@ -230,6 +244,8 @@ impl Round {
                 self.is_full = false;
                 self.freed = Some(self.clock.elapsed());
             }
+            Act::Damage(damage) => self.damage(damage)?,
+            Act::OpenDirectory => self.opens_directory = true,
         }
         Ok(())
     }
@@ -280,6 +296,7 @@ impl Round {
                 self.ended.push(Violation::new(check::LOG, what));
             }
         }
+        self.repaired(now);
         self.kill_when_due(now);
         Ok(())
     }
@@ -297,7 +314,7 @@ impl Round {
             }
             return;
         }
-        if !self.daemon.is_running() || self.is_full || self.freed.is_some() {
+        if !self.daemon.is_running() || self.is_full || self.is_waiting() {
             return;
         }
         if let Some((moment, pause)) = self.kills.pop_front() {
@@ -312,6 +329,15 @@ impl Round {
     }
 
     fn start(&mut self) -> Result<(), Fault> {
+        if std::mem::take(&mut self.opens_directory) {
+            self.count("state open to others");
+            self.disk.open_to_others(true)?;
+            if let Some(instead) = self.daemon.is_refused()? {
+                self.ended.push(Violation::new(check::TRUST, instead));
+            }
+            self.disk.open_to_others(false)?;
+        }
+        self.trace_at_start = self.disk.trace();
         self.daemon.start()?;
         self.awake_since = Some(self.clock.elapsed());
         Ok(())
@@ -420,7 +446,10 @@ impl Round {
 
     fn evidence(&self) -> Result<Evidence, Fault> {
         // The state first: what has left the outbox has arrived by then.
-        let stored = read::read(&self.state)?;
+        let mut stored = read::read(&self.state)?;
+        if self.lost_history {
+            stored.history = None;
+        }
         let receipts = lock(&self.receipts).clone();
         let mut awake = self.awake.clone();
         awake.extend(self.awake_since.map(|since| (since, self.clock.elapsed())));

@@ -2,22 +2,18 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, BufWriter, Write},
+    io::{self, BufWriter, Read as _, Write},
     path::{Path, PathBuf},
 };
 
-use apmon_core::{
-    StoreError,
-    input_file::{InputFileError, read_file},
-    text::printable,
-};
+use apmon_core::{StoreError, input_file::InputFileError, text::printable};
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::read::{self, ReadError};
 use crate::{
     file::{
-        beside, corrupt_name, damaged, directory, display, input_error, io_error, is_missing, make_directory,
-        newer_version, open_directory, sync_names,
+        FileStamp, beside, corrupt_name, damaged, directory, display, input_error, io_error, is_missing,
+        make_directory, newer_version, open_directory, sync_names,
     },
     model::Loaded,
 };
@@ -40,6 +36,8 @@ pub(crate) struct JsonFile {
     /// The file at `path` is damaged and could not be set aside; it must not
     /// replace `.old`.
     damaged: bool,
+    /// How the last commit, or the reading, left the file.
+    written: Option<FileStamp>,
     /// Makes the names in a directory durable; only tests set another function.
     sync_names: fn(&File) -> io::Result<()>,
 }
@@ -59,6 +57,7 @@ impl JsonFile {
             old: beside(path, ".old"),
             link: beside(path, ".old.tmp"),
             damaged: false,
+            written: None,
             sync_names,
         }
     }
@@ -73,6 +72,7 @@ impl JsonFile {
         &mut self,
         content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreError> {
+        self.report_change();
         let opened = self
             .write_new(content)
             .and_then(|()| self.keep_old())
@@ -86,10 +86,28 @@ impl JsonFile {
                 let _ = fs::remove_file(&self.new);
             })?;
         self.damaged = false;
+        self.written = FileStamp::of(&self.path);
         let synced = opened.as_ref().map_or(Ok(()), self.sync_names);
         synced.map_err(|error| StoreError::Unknown {
             reason: io_error("sync", directory(&self.path), error).one_line(),
         })
+    }
+
+    /// Logs that another program has written or removed the file while it was in use. The state in
+    /// memory is what counts: the file is about to be written anew, all of it.
+    fn report_change(&mut self) {
+        let Some(written) = self.written.take() else {
+            return;
+        };
+        let change = match FileStamp::of(&self.path) {
+            Some(present) if present.has_content_of(&written) => return,
+            Some(_) => "was changed by another program",
+            None => "was removed",
+        };
+        let place = display(&self.path);
+        tracing::error!(
+            "{place} {change} while it was in use; all states and notifications are written anew"
+        );
     }
 
     /// Streams the content, so that a large site's file is never in memory whole.
@@ -146,8 +164,13 @@ impl JsonFile {
     pub(crate) fn load(&mut self, zone: &TimeZone, now: Timestamp) -> Result<Loaded, StoreError> {
         let mut warnings = Vec::new();
         self.damaged = false;
+        let present = FileStamp::of(&self.path);
+        self.written = None;
         match self.read(&self.path, zone, now, &mut warnings)? {
-            Content::Good(loaded) => return Ok(*loaded),
+            Content::Good(loaded) => {
+                self.written = present;
+                return Ok(*loaded);
+            }
             Content::Damaged => self.damaged = self.path.symlink_metadata().is_ok(),
             Content::Missing => {}
         }
@@ -235,15 +258,38 @@ fn set_aside(path: &Path, zone: &TimeZone, now: Timestamp) -> Result<PathBuf, St
 
 /// A file's bytes; `None` where there is no file.
 fn bytes_of(path: &Path, most: u64) -> Result<Option<Vec<u8>>, StoreError> {
-    match read_file(path, most) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(InputFileError::Io(error)) if is_missing(&error) => Ok(None),
-        Err(InputFileError::TooLarge { found, limit }) => {
-            let reason = format!("too large for a state file: {found} bytes, the limit is {limit}");
-            Err(damaged(path, reason))
-        }
-        Err(error) => Err(input_error(path, error)),
+    let file = match open_state(path) {
+        Ok(file) => file,
+        Err(error) if is_missing(&error) => return Ok(None),
+        Err(error) => return Err(io_error("read", path, error)),
+    };
+    let metadata = file.metadata().map_err(|error| io_error("read", path, error))?;
+    if metadata.is_dir() {
+        return Err(input_error(path, InputFileError::Directory));
     }
+    if !metadata.is_file() {
+        return Err(input_error(path, InputFileError::Special));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(most)).unwrap_or(0) + 1);
+    // It may grow meanwhile.
+    file.take(most.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|error| io_error("read", path, error))?;
+    let found = metadata.len().max(bytes.len() as u64);
+    if found > most {
+        let reason = format!("too large for a state file: {found} bytes, the limit is {most}");
+        return Err(damaged(path, reason));
+    }
+    Ok(Some(bytes))
+}
+
+/// Opens a file for reading; a link in its place is not followed, a pipe is not waited for.
+fn open_state(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    options.open(path)
 }
 
 /// Removes a file that may be missing.

@@ -15,14 +15,14 @@ use jiff::{Timestamp, tz::TimeZone};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::{
-    json_path,
+    intact, json_path,
     memory::MemoryTable,
     open::{self, FileId, Opened},
     record::{self, Rings},
-    schema, table,
+    rescue, table,
 };
 use crate::{
-    file::{self, beside, display, io_error},
+    file::{FileStamp, beside, display},
     json::JsonFile,
     model::{Loaded, Model},
     store_thread::Backend,
@@ -30,6 +30,8 @@ use crate::{
 
 /// Time between two searches for history that is too old.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+
+mod examine;
 
 /// Carries content between the model and the database.
 pub(super) struct SqliteBackend {
@@ -43,15 +45,25 @@ pub(super) struct SqliteBackend {
     /// The file that contains what was written, as far as it is known: the one that
     /// `connection` has open, or had.
     file_id: Option<FileId>,
-    /// Its write-ahead log.
-    log_id: Option<FileId>,
-    /// Epoch and number of the last commit in it: with others, its content was replaced.
+    /// How the last commit, or the reading, left the file; `None` after a failed commit.
+    written: Option<FileStamp>,
+    /// The size that it had at the end of the last transaction.
+    size: Option<u64>,
+    /// Whether its content must be compared, whatever `written` says.
+    is_suspect: bool,
+    /// Epoch and number of the last commit in it.
     last: Option<(u64, u64)>,
+    /// Whether it still has the write-ahead log of an older apmon: another program reads it.
+    has_log: bool,
+    /// When its content was last compared with what was written.
+    compared: Option<Timestamp>,
     /// Whether the file contains what the model contains. If not, the next commit
     /// writes everything: also if the file was removed while in use.
     is_complete: bool,
     /// The JSON file that the next commit imports.
     import: Option<PathBuf>,
+    /// A damaged file that was set aside, whose history the next commit rescues.
+    rescued: Option<PathBuf>,
     rings: Rings,
     memories: MemoryTable,
     last_pruned: Option<Timestamp>,
@@ -79,42 +91,34 @@ impl From<rusqlite::Error> for Failure {
 
 impl Backend for SqliteBackend {
     fn read(&mut self) -> Result<Loaded, StoreError> {
-        self.close();
+        self.disconnect();
         self.unknown_file();
         self.in_doubt = None;
         match open::read(&self.path)? {
-            Opened::Missing => self.read_json(),
-            Opened::Good {
-                connection,
-                loaded,
-                file_id,
-            } => {
+            Opened::Missing => self.read_without_database(),
+            Opened::Good { connection, loaded } => {
                 self.is_complete = true;
-                self.file_id = file_id;
-                self.last = Some((loaded.model.epoch, loaded.model.number));
                 self.memories.was_read(&loaded.model);
                 self.finish_import(&connection);
-                // An older database is reopened for writing, and updated then.
-                let is_present = open::version_of(&connection, &self.path)? == schema::VERSION;
-                if is_present && !connection.is_readonly("main").unwrap_or(true) {
-                    self.connection = Some(connection);
-                }
+                // Closed first: closing may still write what a crash has left in a log.
+                drop(connection);
+                self.file_id = FileId::of(&self.path);
+                self.written = FileStamp::of(&self.path);
+                self.last = Some((loaded.model.epoch, loaded.model.number));
+                self.compared = Some(Self::now());
                 Ok(loaded)
             }
             Opened::Damaged { reason, salvaged } => {
-                self.is_complete = false;
                 let place = display(&self.path);
-                let result = match self.set_aside() {
-                    Ok(aside) => format!("it was set aside as {}", display(&aside)),
-                    Err(error) => format!("it could not be set aside: {}", error.one_line()),
-                };
+                let (aside, result) = self.set_aside();
+                self.rescued = aside;
                 let mut warnings = vec![format!("{place} is DAMAGED ({reason}); {result}")];
                 let (model, left) = match salvaged {
                     Some(loaded) => {
                         warnings.extend(loaded.warnings);
                         (
                             loaded.model,
-                            "its states and notifications could be read and are used; its history starts over",
+                            "its states and notifications could be read and are used",
                         )
                     }
                     // An imported JSON file is no substitute: its notifications were
@@ -131,41 +135,52 @@ impl Backend for SqliteBackend {
     }
 
     fn write(&mut self, commit: &Commit, model: &Model) -> Result<(), StoreError> {
-        self.open()?;
-        let written = match self.was_stored(commit.id()) {
-            Ok(true) => Ok(()),
-            Ok(false) => self.write_transaction(commit, model),
-            Err(error) if open::is_damage(&error) => Err(Failure::NotStored(error)),
-            Err(error) => Err(Failure::InDoubt(error)),
-        };
+        self.examine(commit, model)?;
+        let mut written = self.attempt(commit, model)?;
+        if let Err(Failure::NotStored(error)) = &written
+            && open::is_damage(error)
+        {
+            let reason = error.to_string();
+            self.damaged(&reason)?;
+            written = self.attempt(commit, model)?;
+        }
         match written {
             Ok(()) => {
                 self.in_doubt = None;
                 self.is_complete = true;
+                // Another program may have written it since the transaction ended.
+                let written = FileStamp::of(&self.path);
+                self.is_suspect = !self.has_log
+                    && written.is_none_or(|file| self.size.is_some_and(|size| file.size() != size));
+                self.written = written;
+                if let Some(connection) = &self.connection {
+                    // What another program wrote during the transaction is not found in the cache:
+                    // the next transaction reads its pages again.
+                    let _ = connection.execute_batch("PRAGMA shrink_memory");
+                }
                 self.last = Some((model.epoch, model.number));
-                self.log_id = FileId::of(&beside(&self.path, "-wal"));
+                self.compared.get_or_insert_with(Self::now);
+                if self.has_log {
+                    self.connection = None; // the next commit tries to do without
+                }
                 if let Some(json) = self.import.take() {
                     rename_imported(&json);
                 }
                 Ok(())
             }
-            Err(Failure::NotStored(error)) if open::is_damage(&error) => {
-                Err(self.damaged(&error.to_string()))
-            }
             Err(Failure::Superseded(newest)) => {
-                self.close();
-                Err(StoreError::Superseded {
-                    epoch: model.epoch,
-                    newest: Some(newest),
-                })
+                self.disconnect();
+                Err(superseded(model, newest))
             }
             Err(Failure::NotStored(error)) => {
                 // A disk that comes back needs its files opened anew.
-                self.close();
+                self.disconnect();
+                self.written = None;
                 Err(open::sqlite_error("write", &self.path, error))
             }
             Err(Failure::InDoubt(error)) => {
-                self.close();
+                self.disconnect();
+                self.written = None;
                 self.in_doubt = Some(commit.id());
                 let error = open::sqlite_error("commit to", &self.path, error);
                 Err(StoreError::Unknown {
@@ -173,6 +188,27 @@ impl Backend for SqliteBackend {
                 })
             }
         }
+    }
+
+    /// Leaves one file: the empty journal is removed.
+    fn close(&mut self) {
+        if let (Some(connection), Some(_)) = (&self.connection, self.written) {
+            let journal = beside(&self.path, "-journal");
+            // While it is locked nobody else uses the journal; nobody is waited for.
+            let _ = connection.busy_timeout(Duration::ZERO);
+            if connection.execute_batch("BEGIN EXCLUSIVE").is_ok()
+                && intact::foreign_side_file(&self.path, self.has_log).is_none()
+            {
+                let _ = fs::remove_file(journal);
+            }
+        }
+        self.disconnect();
+    }
+}
+
+impl Drop for SqliteBackend {
+    fn drop(&mut self) {
+        Backend::close(self);
     }
 }
 
@@ -185,8 +221,13 @@ impl SqliteBackend {
             history_days,
             connection: None,
             file_id: None,
-            log_id: None,
+            written: None,
+            size: None,
+            is_suspect: false,
             last: None,
+            has_log: false,
+            compared: None,
+            rescued: None,
             is_complete: true,
             import: None,
             rings: Rings::new(),
@@ -201,13 +242,17 @@ impl SqliteBackend {
         SystemClock::new().now().wall
     }
 
-    /// Reads the JSON file that the first commit will import.
-    fn read_json(&mut self) -> Result<Loaded, StoreError> {
+    /// Reads the JSON file that the first commit will import, if there is one.
+    fn read_without_database(&mut self) -> Result<Loaded, StoreError> {
         self.is_complete = false;
         let json = json_path(&self.path);
         let exists = json.exists() || beside(&json, ".old").exists();
         if json == self.path || !exists {
-            return Ok(Loaded::empty(Vec::new()));
+            // A file that exists contained something, or a process was killed while it made it.
+            let place = display(&self.path);
+            let was_emptied = self.path.exists();
+            let warning = was_emptied.then(|| format!("{place} is empty: starting without any state"));
+            return Ok(Loaded::empty(warning.into_iter().collect()));
         }
         let loaded = JsonFile::new(&json).load(&self.zone, Self::now())?;
         self.import = Some(json);
@@ -224,52 +269,51 @@ impl SqliteBackend {
         }
     }
 
-    /// Opens the database for writing. If it is not the one that was in use, the next
-    /// transaction writes everything.
+    /// One attempt to write the commit.
+    fn attempt(&mut self, commit: &Commit, model: &Model) -> Result<Result<(), Failure>, StoreError> {
+        self.open()?;
+        Ok(match self.was_stored(commit.id()) {
+            Ok(true) => Ok(()),
+            Ok(false) => self.write_transaction(commit, model),
+            Err(error) if open::is_damage(&error) => Err(Failure::NotStored(error)),
+            Err(error) => Err(Failure::InDoubt(error)),
+        })
+    }
+
+    /// Opens the database for writing.
     fn open(&mut self) -> Result<(), StoreError> {
-        let is_other = self.file_id.is_some() && FileId::of(&self.path) != self.file_id;
-        if is_other {
-            self.replaced();
-        }
         if self.connection.is_some() {
             return Ok(());
         }
         if open::is_empty(&self.path) {
             self.is_complete = false;
         }
-        match open::to_write(&self.path) {
-            Ok((connection, file_id)) => {
-                self.connection = Some(connection);
-                self.file_id = file_id;
-                Ok(())
-            }
+        let opened = match open::to_write(&self.path) {
             Err(StoreError::Io { source, .. }) if open::is_damage_io(&source) => {
-                Err(self.damaged(&source.to_string()))
+                self.damaged(&source.to_string())?;
+                open::to_write(&self.path)
             }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Handles that another file has the name of the one in use, or none has.
-    fn replaced(&mut self) {
-        let result = match self.path.exists() {
-            true => "was replaced by another file",
-            false => "was removed",
+            opened => opened,
         };
-        report_rewrite(&self.path, result);
-        self.close();
-        // SQLite leaves the log of a file that was renamed or removed, and would take it for that
-        // of the new one.
-        let log = beside(&self.path, "-wal");
-        if self.log_id.is_some() && FileId::of(&log) == self.log_id {
-            let _ = fs::remove_file(log);
-            let _ = fs::remove_file(beside(&self.path, "-shm"));
+        let mut connection = opened?;
+        self.has_log = open::has_log(&connection);
+        self.file_id = FileId::of(&self.path);
+        if let Some(aside) = self.rescued.take() {
+            let (place, from) = (display(&self.path), display(&aside));
+            match rescue::history(&aside, &mut connection) {
+                Ok(rescued) => tracing::error!("{place}: {rescued}"),
+                Err(error) => {
+                    tracing::error!(
+                        "{place}: its history starts over: that of {from} cannot be read ({error})"
+                    );
+                }
+            }
         }
-        self.unknown_file();
-        self.is_complete = false;
+        self.connection = Some(connection);
+        Ok(())
     }
 
-    fn close(&mut self) {
+    fn disconnect(&mut self) {
         self.connection = None;
         self.rings.clear();
         self.memories.invalidate();
@@ -278,32 +322,8 @@ impl SqliteBackend {
     /// Forgets which file contains what was written.
     fn unknown_file(&mut self) {
         self.file_id = None;
-        self.log_id = None;
+        self.written = None;
         self.last = None;
-    }
-
-    fn set_aside(&mut self) -> Result<PathBuf, StoreError> {
-        self.close();
-        self.unknown_file();
-        let aside = file::corrupt_name(&self.path, &self.zone, Self::now());
-        fs::rename(&self.path, &aside).map_err(|error| io_error("set aside", &self.path, error))?;
-        // The newest transactions may still be in the write-ahead log.
-        let _ = fs::rename(beside(&self.path, "-wal"), beside(&aside, "-wal"));
-        let _ = fs::remove_file(beside(&self.path, "-shm"));
-        Ok(aside)
-    }
-
-    /// Handles damage found while writing: the next commit begins a new file.
-    fn damaged(&mut self, why: &str) -> StoreError {
-        let result = match self.set_aside() {
-            Ok(aside) => format!(
-                "it was set aside as {}; a new database is begun with all states and notifications",
-                display(&aside)
-            ),
-            Err(error) => format!("it could not be set aside: {}", error.one_line()),
-        };
-        self.is_complete = false;
-        file::damaged(&self.path, format!("DAMAGED ({why}); {result}"))
     }
 
     /// Whether the commit `id`, which was in doubt, is in the database. If so, it is made durable.
@@ -316,13 +336,12 @@ impl SqliteBackend {
         }
         let is_stored = table::last_commit(connection)? == (id.epoch, id.number);
         if is_stored {
-            // What could not be synced before may be in memory only, and syncing it again may do
-            // nothing: it is written once more, to the database itself.
-            let is_busy: bool = connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get(0))?;
-            if is_busy {
-                let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
-                return Err(rusqlite::Error::SqliteFailure(busy, None));
-            }
+            // The end of its journal may be in memory only, and syncing it again may do nothing:
+            // one more transaction writes and ends it anew. Its content must be another one.
+            let transaction = connection.unchecked_transaction()?;
+            let now = i64::try_from(Self::now().as_nanosecond()).unwrap_or(i64::MAX);
+            table::set_meta(&transaction, "confirmed", now)?;
+            transaction.commit()?;
         }
         Ok(is_stored)
     }
@@ -338,7 +357,7 @@ impl SqliteBackend {
             if !self.is_locked && last.0 > model.epoch {
                 return Err(Failure::Superseded(last.0));
             }
-            report_rewrite(&self.path, "no longer contains what was written to it");
+            examine::report_rewrite(&self.path, "no longer contains what was written to it");
             self.is_complete = false;
             self.rings.clear();
         }
@@ -384,6 +403,9 @@ impl SqliteBackend {
             let days = u64::from(self.history_days.load(Ordering::Relaxed));
             record::prune(&transaction, now, Duration::from_secs(days * 86_400))?;
         }
+        let size = |pragma: &str| transaction.query_row(pragma, [], |row| row.get::<_, u32>(0));
+        let size = u64::from(size("PRAGMA page_count")?) * u64::from(size("PRAGMA page_size")?);
+        self.size = Some(size);
         (self.end)(transaction).map_err(|error| match open::may_be_stored(&error) {
             true => Failure::InDoubt(error),
             false => Failure::NotStored(error),
@@ -396,12 +418,11 @@ impl SqliteBackend {
     }
 }
 
-/// Logs that the next commit writes everything.
-fn report_rewrite(path: &Path, reason: &str) {
-    let place = display(path);
-    tracing::error!(
-        "{place} {reason} while it was in use; all states and notifications are written anew; the history that it lacks is lost"
-    );
+fn superseded(model: &Model, newest: u64) -> StoreError {
+    StoreError::Superseded {
+        epoch: model.epoch,
+        newest: Some(newest),
+    }
 }
 
 /// Modification time and size, by which an unchanged file is recognized; `None`

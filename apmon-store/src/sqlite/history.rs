@@ -11,7 +11,7 @@ pub use apmon_core::read::Span;
 use apmon_core::{
     CheckResult, Delivery, DeliveryFate, HistoryReader, Incident, IncidentKind, MonitorState, OutboxEntry,
     PortChange, PortChangeRecord, PortEvent, StateRecord, StoreError, Stretch, StretchKind, Verdict,
-    history::Coverage, input_file::open_file,
+    history::Coverage,
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
@@ -20,7 +20,6 @@ use super::{
     open::{self, FileId},
     schema, table, value,
 };
-use crate::file;
 
 /// A reader of a [`SqliteStore`](crate::SqliteStore)'s database, also while a
 /// daemon writes it. It never writes. Each call sees a consistent state. A
@@ -54,7 +53,7 @@ struct Opened {
 
 impl Opened {
     fn new(path: &Path) -> Result<Self, StoreError> {
-        open_file(path).map_err(|error| file::input_error(path, error))?;
+        open::may_be_read(path)?;
         let file_id = FileId::of(path);
         let connection = open::to_read(path).map_err(|error| open::sqlite_error("open", path, error))?;
         let version = open::version_of(&connection, path)?;

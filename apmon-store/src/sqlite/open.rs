@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path, time::Duration};
 
-use apmon_core::{StoreError, input_file::open_file, text::printable};
+use apmon_core::{StoreError, input_file::InputFileError, text::printable};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::{
@@ -15,6 +15,7 @@ use crate::{
         newer_version, sync_directory,
     },
     model::Loaded,
+    owner,
 };
 
 /// How long another transaction (of a person with the `sqlite3` tool) is waited
@@ -28,11 +29,7 @@ pub(super) enum Opened {
     /// There is no database yet.
     Missing,
     /// A sound database.
-    Good {
-        connection: Connection,
-        loaded: Loaded,
-        file_id: Option<FileId>,
-    },
+    Good { connection: Connection, loaded: Loaded },
     /// A damaged database, and what could be salvaged.
     Damaged {
         reason: String,
@@ -66,20 +63,27 @@ pub(super) fn is_empty(path: &Path) -> bool {
     size(path) == 0 && size(&beside(path, "-wal")) == 0
 }
 
-/// Opens the database and reads everything but the history.
+/// Opens the database, checks all of it for damage, and reads everything but the history.
 pub(super) fn read(path: &Path) -> Result<Opened, StoreError> {
+    read_and_check(path, true)
+}
+
+/// [`read`] without the check, whose time grows with the history.
+pub(super) fn read_unchecked(path: &Path) -> Result<Opened, StoreError> {
+    read_and_check(path, false)
+}
+
+fn read_and_check(path: &Path, check: bool) -> Result<Opened, StoreError> {
     match fs::metadata(path) {
         Err(error) if is_missing(&error) => return Ok(Opened::Missing),
         Err(error) => return Err(io_error("read", path, error)),
         Ok(metadata) if !metadata.is_file() => return Err(damaged(path, "not a regular file")),
         Ok(_) => {}
     }
-    // SQLite's own error does not say why permission is denied.
-    open_file(path).map_err(|error| input_error(path, error))?;
+    may_be_read(path)?;
     if is_empty(path) {
         return Ok(Opened::Missing);
     }
-    let file_id = FileId::of(path);
     let connection = match open_writable_or_not(path) {
         Ok(connection) => connection,
         Err(error) if is_damage(&error) => {
@@ -100,19 +104,18 @@ pub(super) fn read(path: &Path) -> Result<Opened, StoreError> {
         Err(error) if is_damage(&error) => return Ok(salvage(error.to_string(), &connection)),
         Err(error) => return Err(sqlite_error("read", path, error)),
     }
-    let check: rusqlite::Result<String> = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
-    match check {
+    let verdict: rusqlite::Result<String> = match check {
+        true => connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)),
+        false => Ok("ok".to_owned()),
+    };
+    match verdict {
         Ok(verdict) if verdict == "ok" => {}
         Ok(verdict) => return Ok(salvage(printable(&verdict).into_owned(), &connection)),
         Err(error) if is_damage(&error) => return Ok(salvage(error.to_string(), &connection)),
         Err(error) => return Err(sqlite_error("read", path, error)),
     }
     match table::read(&connection, &display(path)) {
-        Ok(loaded) => Ok(Opened::Good {
-            connection,
-            loaded,
-            file_id,
-        }),
+        Ok(loaded) => Ok(Opened::Good { connection, loaded }),
         Err(error) if is_damage(&error) => Ok(salvage(error.to_string(), &connection)),
         Err(error) => Err(sqlite_error("read", path, error)),
     }
@@ -143,11 +146,33 @@ fn open_writable_or_not(path: &Path) -> rusqlite::Result<Connection> {
     }
 }
 
-/// Opens a database for reading, also while another process writes it. On a
+/// The error that says why a file may not be read, which SQLite's own does not. The file is not
+/// opened: closing it would release SQLite's locks on it, which belong to the process.
+pub(super) fn may_be_read(path: &Path) -> Result<(), StoreError> {
+    let metadata = fs::metadata(path).map_err(|error| io_error("read", path, error))?;
+    if metadata.is_dir() {
+        return Err(input_error(path, InputFileError::Directory));
+    }
+    // Opening a pipe waits for its writer.
+    if !metadata.is_file() {
+        return Err(input_error(path, InputFileError::Special));
+    }
+    #[cfg(unix)]
+    rustix::fs::access(path, rustix::fs::Access::READ_OK)
+        .map_err(|error| io_error("read", path, error.into()))?;
+    Ok(())
+}
+
+/// Opens a database for reading, also while another process writes it. What a killed
+/// process has left unfinished in it is undone, as far as this process may write. On a
 /// read-only disk, where the file by which the two coordinate cannot be created,
 /// reads what is in the database file itself.
 pub(super) fn to_read(path: &Path) -> rusqlite::Result<Connection> {
     match open(path, OpenFlags::SQLITE_OPEN_READ_ONLY) {
+        Err(error) if is_unfinished(&error) && owner::check(path).is_ok() => {
+            open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|_| error)?;
+            open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        }
         Err(error) if !is_damage(&error) => {
             let mut uri = String::from("file:");
             for byte in path.as_os_str().as_encoded_bytes() {
@@ -175,21 +200,28 @@ fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
 }
 
 /// Opens a database for writing; creates a missing one and updates an older one.
-pub(super) fn to_write(path: &Path) -> Result<(Connection, Option<FileId>), StoreError> {
+pub(super) fn to_write(path: &Path) -> Result<Connection, StoreError> {
     create(path)?;
     let failed = |step| move |error| sqlite_error(step, path, error);
     let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed("open"))?;
     let kind = schema::kind_of(&connection).map_err(failed("open"))?;
     let version = version(&kind, path)?;
-    // The answer is the mode in use, which may be another one.
+    // As long as another program has a database with a write-ahead log open, it stays so. Nothing
+    // waits for that program: the next commit tries again.
+    let mode = connection
+        .busy_timeout(Duration::ZERO)
+        .and_then(|()| connection.query_row("PRAGMA journal_mode = TRUNCATE", [], |_| Ok(())));
+    match mode {
+        Err(error) if !is_busy(&error) => return Err(failed("write")(error)),
+        _ => connection.busy_timeout(BUSY_TIMEOUT).map_err(failed("open"))?,
+    }
     connection
-        .query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
-        .and_then(|()| {
-            // Half of SQLite's own cache: the system caches the file as well.
-            connection.execute_batch(
-                "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 4194304; PRAGMA cache_size = -1024",
-            )
-        })
+        .execute_batch(
+            // Half of SQLite's own cache: the system caches the file as well. No part of a file is
+            // mapped: if it were cut off, the process would be killed.
+            "PRAGMA synchronous = FULL; PRAGMA cache_size = -1024; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;
+             PRAGMA cache_spill = 4096", // a large commit is written once, at its end
+        )
         .map_err(failed("write"))?;
     if version < schema::VERSION {
         let mut migrate = || {
@@ -200,7 +232,13 @@ pub(super) fn to_write(path: &Path) -> Result<(Connection, Option<FileId>), Stor
         migrate().map_err(failed("write"))?;
         sync_directory(path)?;
     }
-    Ok((connection, FileId::of(path)))
+    Ok(connection)
+}
+
+/// Whether a database has a write-ahead log.
+pub(super) fn has_log(connection: &Connection) -> bool {
+    let mode = connection.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
+    mode.is_ok_and(|mode| mode.eq_ignore_ascii_case("wal"))
 }
 
 /// Creates the file, readable by its owner alone; SQLite gives the files beside
@@ -227,6 +265,13 @@ fn create(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        code(error),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
+}
+
 fn code(error: &rusqlite::Error) -> Option<ErrorCode> {
     error.sqlite_error_code()
 }
@@ -238,6 +283,13 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
     ) || matches!(error, rusqlite::Error::SqliteFailure(error, Some(text))
         if error.code == ErrorCode::Unknown && text.starts_with("no such "))
+}
+
+/// Whether a transaction was not finished by the process that began it, so that a reader would
+/// have to undo it.
+fn is_unfinished(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    code == Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK)
 }
 
 /// Whether a transaction may be in the database although its `COMMIT` failed with this error:
@@ -255,7 +307,21 @@ pub(super) fn may_be_stored(error: &rusqlite::Error) -> bool {
         )
     );
     // A damaged database is set aside, whatever it contains.
-    !is_refused && !is_damage(error)
+    !is_refused && !is_unwritten(error) && !is_damage(error)
+}
+
+/// Whether something could not be written, which ends a transaction before its journal.
+fn is_unwritten(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    code == Some(rusqlite::ffi::SQLITE_IOERR_WRITE)
+}
+
+/// The most bytes that a file may have, if they are limited.
+fn file_size_limit() -> Option<u64> {
+    #[cfg(unix)]
+    return rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+    #[cfg(not(unix))]
+    None
 }
 
 /// [`is_damage`] for an error made by [`sqlite_error`].
@@ -269,6 +335,14 @@ pub(super) fn sqlite_error(step: &'static str, path: &Path, error: rusqlite::Err
         Some(ErrorCode::DiskFull) => io::ErrorKind::StorageFull,
         Some(ErrorCode::ReadOnly) => io::ErrorKind::ReadOnlyFilesystem,
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => io::ErrorKind::ResourceBusy,
+        // SQLite does not say why it could not write.
+        _ if is_unwritten(&error)
+            && let Some(limit) = file_size_limit() =>
+        {
+            let reason =
+                format!("{error} (this process may write files of at most {limit} bytes, ulimit -f)");
+            return io_error(step, path, io::Error::other(reason));
+        }
         _ => io::ErrorKind::Other,
     };
     io_error(step, path, io::Error::new(kind, error))

@@ -85,7 +85,7 @@ pub fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| !name.ends_with("-wal") && !name.ends_with("-shm"))
+        .filter(|name| !name.ends_with("-journal"))
         .collect();
     names.sort();
     names
@@ -94,7 +94,7 @@ pub fn names(directory: &Path) -> Vec<String> {
 /// Waits until a dropped store has closed its database, which then is one file.
 pub fn wait_until_closed(path: &Path) {
     for _ in 0..1000 {
-        if !path.with_extension("db-wal").exists() {
+        if !path.with_extension("db-journal").exists() {
             return;
         }
         std::thread::sleep(Duration::from_millis(5));

@@ -33,6 +33,10 @@ impl Database {
         match *self {}
     }
 
+    pub(super) async fn close(&self) {
+        match *self {}
+    }
+
     pub(super) fn keep_history(&self, _: Option<u32>) {
         match *self {}
     }

@@ -97,3 +97,39 @@ fn a_commit_that_cannot_have_taken_effect_is_not_in_doubt() {
     write(&mut backend, &mut model, &commit(2)).unwrap();
     assert_eq!(count(&path, "results"), 1);
 }
+
+/// The last moment at which nobody notices a change of the file: it has the time of the commit.
+#[test]
+fn damage_during_a_commit_is_found_at_the_next_one() {
+    let ends: [fn(Transaction<'_>) -> rusqlite::Result<()>; 2] = [
+        |transaction| {
+            let path = transaction.path().unwrap().to_owned();
+            transaction.commit()?;
+            let length = usize::try_from(fs::metadata(&path).unwrap().len()).unwrap();
+            fs::write(path, vec![0xa5; length]).unwrap();
+            Ok(())
+        },
+        |transaction| {
+            let path = transaction.path().unwrap().to_owned();
+            transaction.commit()?;
+            let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+            file.set_len(4096 * 3).unwrap();
+            Ok(())
+        },
+    ];
+    for end in ends {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s.db");
+        let mut backend = backend(&path);
+        let mut model = backend.read().unwrap().model;
+        write(&mut backend, &mut model, &commit(1)).unwrap();
+        backend.end = end;
+        write(&mut backend, &mut model, &commit(2)).unwrap();
+        backend.end = |transaction| transaction.commit();
+        write(&mut backend, &mut model, &commit(3)).unwrap();
+        drop(backend);
+        let loaded = self::backend(&path).read().unwrap();
+        assert_eq!(loaded.model.monitors["a"].down_count, 3);
+        assert_eq!(loaded.warnings, Vec::<String>::new());
+    }
+}

@@ -1,0 +1,116 @@
+//! State that other users may write is not believed.
+#![cfg(feature = "sqlite")]
+#![allow(clippy::unwrap_used)] // a panic fails the test
+
+mod support;
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::Path,
+};
+
+use support::{Lab, Service, Site, run, wait_until};
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// A site whose state directory exists and has this mode.
+fn lab_with_state(mode: u32) -> (Lab, Service) {
+    let (lab, web) = (Lab::new(), Service::open());
+    lab.write(
+        "home.yaml",
+        Site::new("HomeLab").watch_service("web", &web).text(),
+    );
+    fs::create_dir(lab.path("state")).unwrap();
+    set_mode(&lab.path("state"), mode);
+    (lab, web)
+}
+
+#[test]
+fn a_directory_that_others_may_write_is_refused_and_left_alone() {
+    let (lab, _web) = lab_with_state(0o777);
+    let state = lab.path("state").display().to_string();
+    let error = format!(
+        "home.yaml: the state is not trusted: {state} can be written by other users (mode 777); if its content is yours, run: chmod go-w {state}; otherwise name another file with -s, or accept it with --trust-state-dir"
+    );
+    lab.run(&["home.yaml"]).assert_code(1).assert_only_error(&error);
+    lab.run(&["run", "home.yaml"])
+        .assert_code(1)
+        .assert_only_error(&error);
+    assert_eq!(lab.state_directory(), [""; 0], "nothing is created in it");
+
+    let output = lab.run(&["--trust-state-dir", "home.yaml"]);
+    output.assert_code(0);
+    let warnings = output.logged("WARN");
+    assert_eq!(warnings.len(), 1, "{}", output.text());
+    assert!(
+        warnings[0].ends_with("; used anyway because of --trust-state-dir"),
+        "{}",
+        output.text()
+    );
+    lab.run(&["notify", "retry", "home.yaml"])
+        .assert_code(1)
+        .assert_only_error("the state is not trusted");
+
+    set_mode(&lab.path("state"), 0o755);
+    let output = lab.run(&["home.yaml"]);
+    output.assert_code(0);
+    assert_eq!(output.err, [""; 0]);
+}
+
+#[test]
+fn a_directory_as_tmp_is_trusted_and_a_file_that_others_may_write_is_not() {
+    let (lab, _web) = lab_with_state(0o1777);
+    lab.run(&["home.yaml"]).assert_code(0);
+    let state = lab.state("home");
+    set_mode(state.path(), 0o666);
+    lab.run(&["home.yaml"])
+        .assert_code(1)
+        .assert_only_error("home.statefile.json can be written by other users (mode 666)");
+    set_mode(state.path(), 0o600);
+    // It contains no state.
+    let pages = state.path().with_extension("mrtg.cfg");
+    fs::write(&pages, "").unwrap();
+    set_mode(&pages, 0o666);
+    lab.run(&["home.yaml"]).assert_code(0);
+}
+
+#[test]
+fn nothing_is_written_through_a_link() {
+    for link in [
+        "home.statefile.db",
+        "home.statefile.db.lock",
+        "home.statefile.db-journal",
+    ] {
+        let (lab, _web) = lab_with_state(0o755);
+        lab.write("victim", "kept");
+        symlink(lab.path("victim"), lab.path("state").join(link)).unwrap();
+        lab.run(&["run", "home.yaml"])
+            .assert_code(1)
+            .assert_only_error(&format!("{link} is a symbolic link"));
+        assert_eq!(fs::read_to_string(lab.path("victim")).unwrap(), "kept");
+    }
+}
+
+#[test]
+fn the_socket_has_its_mode_whatever_the_umask() {
+    for umask in ["umask 000", "umask 077"] {
+        let (lab, _web) = lab_with_state(0o755);
+        let daemon = support::Process::start(lab.apmon_after(umask, &["run", "home.yaml"]));
+        let socket = lab.path("state/home.statefile.sock");
+        wait_until("the socket", || socket.exists().then_some(()));
+        let mode = fs::metadata(&socket).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o660, "{umask}");
+        daemon.stop().assert_code(0);
+    }
+}
+
+#[test]
+fn others_read_the_state_of_a_user_all_the_same() {
+    let (lab, _web) = lab_with_state(0o755);
+    run(lab.apmon(&["home.yaml"])).assert_code(0);
+    set_mode(&lab.path("state"), 0o777);
+    lab.run(&["status", "home.yaml"]).assert_code(0);
+}

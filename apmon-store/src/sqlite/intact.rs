@@ -1,0 +1,97 @@
+//! Whether the database still contains what was written to it.
+//!
+//! The state in memory is what counts while a process runs; the file only has to be the same.
+//! A few calls of `stat` per commit find out whether anybody else has written any of the files.
+//! Only then, and every few minutes, the content is read and compared.
+
+use std::{collections::HashSet, fs, path::Path, sync::Arc};
+
+use apmon_core::{Commit, MonitorState};
+use jiff::Timestamp;
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::{memory::MemoryTable, schema, table};
+use crate::{file::beside, model::Model};
+
+/// The files that SQLite would take for the newest part of the database.
+const SIDE_FILES: [&str; 2] = ["-journal", "-wal"];
+
+/// The suffix of a file beside the database at `path` that another process has left there:
+/// after a commit all of them are empty or missing. SQLite would read the next transaction from
+/// it, or undo the last one with it. With `has_log`, the database itself has a write-ahead log.
+pub(super) fn foreign_side_file(path: &Path, has_log: bool) -> Option<&'static str> {
+    let has_content = |suffix: &&str| {
+        let found = fs::symlink_metadata(beside(path, suffix));
+        found.is_ok_and(|found| !found.is_file() || found.len() > 0)
+    };
+    let foreign = |suffix: &&str| !(has_log && *suffix == "-wal");
+    SIDE_FILES.into_iter().filter(foreign).find(has_content)
+}
+
+/// Whether `stored` is what is left of `model` without what `commit` writes anyway.
+pub(super) fn is_same(stored: &Model, model: &Model, commit: &Commit) -> bool {
+    let Ok(expected) = as_stored(model) else {
+        return false;
+    };
+    let states = commit.states.iter().map(|(name, _)| name.as_str());
+    let written: HashSet<&str> = states.chain(commit.forget.iter().map(String::as_str)).collect();
+    let keys: HashSet<String> = commit.outbox.iter().map(|entry| entry.key()).collect();
+    let settled: HashSet<&str> = commit.settled.iter().map(String::as_str).collect();
+    let records: HashSet<&str> = commit.records.iter().map(|(key, _)| key.as_str()).collect();
+    let is_other_state = |(name, _): &(&String, &Arc<MonitorState>)| !written.contains(name.as_str());
+    let monitors = |model: &Model| -> Vec<(String, MonitorState)> {
+        let others = model.monitors.iter().filter(is_other_state);
+        others
+            .map(|(name, state)| (name.clone(), without_counts(state)))
+            .collect()
+    };
+    let outbox = |model: &Model| -> Vec<_> {
+        let entries = model.outbox.iter().map(|entry| (entry.key(), entry.clone()));
+        let mut others: Vec<_> = entries
+            .filter(|(key, _)| !keys.contains(key) && !settled.contains(key.as_str()))
+            .collect();
+        others.sort_by(|(one, _), (other, _)| one.cmp(other));
+        others
+    };
+    let others = |model: &Model| -> Vec<_> {
+        let others = model
+            .records
+            .iter()
+            .filter(|(key, _)| !records.contains(key.as_str()));
+        others
+            .map(|(key, record)| (key.clone(), record.clone()))
+            .collect()
+    };
+    monitors(stored) == monitors(&expected)
+        && outbox(stored) == outbox(&expected)
+        && others(stored) == others(&expected)
+}
+
+/// Counts are written seldom, so those in the file may be older.
+fn without_counts(state: &MonitorState) -> MonitorState {
+    let mut state = state.clone();
+    state.memory.counts = None;
+    state
+}
+
+/// The model as it is read back from a database: times in microseconds, JSON in one form.
+fn as_stored(model: &Model) -> rusqlite::Result<Model> {
+    let mut connection = Connection::open_in_memory()?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    schema::migrate(&transaction, 0)?;
+    table::write_all(&transaction, model)?;
+    let all = model.records.iter();
+    table::write_records(
+        &transaction,
+        all.map(|(key, record)| (key.clone(), Some(record.clone()))),
+    )?;
+    MemoryTable::default().write(
+        &transaction,
+        model,
+        std::iter::empty(),
+        true,
+        Timestamp::UNIX_EPOCH,
+    )?;
+    transaction.commit()?;
+    Ok(table::read(&connection, "")?.model)
+}
