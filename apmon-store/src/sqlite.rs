@@ -138,7 +138,7 @@ impl StateStore for SqliteStore {
     }
 
     async fn recent_results(&self, most: usize) -> Result<BTreeMap<String, Vec<CheckResult>>, StoreError> {
-        // A thread of its own: a million rows take a second, and commits must not wait.
+        // A thread of its own: a million rows take a second.
         let path = self.path.clone();
         let (reply, answer) = oneshot::channel();
         let read = move || {

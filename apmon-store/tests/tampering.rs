@@ -308,3 +308,60 @@ async fn a_json_file_that_others_remove_or_write_is_written_anew() {
         assert_eq!((snapshot.outbox.len(), snapshot.warnings.len()), (2, 0));
     }
 }
+
+/// A transaction so large that its journal is on disk before it ends; it is undone at the end.
+const LARGE_TRANSACTION: &str = "
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute('PRAGMA cache_size = 1')
+database.execute('BEGIN IMMEDIATE')
+database.execute('CREATE TABLE scratch (x)')
+for _ in range(500):
+    database.execute('INSERT INTO scratch VALUES (zeroblob(4000))')
+print('ready', flush=True)
+sys.stdin.read()
+database.execute('ROLLBACK')
+";
+
+#[cfg(target_os = "linux")] // elsewhere nobody can tell whose journal it is
+#[tokio::test]
+async fn the_journal_of_a_program_at_work_is_left_to_it_and_nothing_is_taken_for_damage() {
+    use std::{
+        io::{BufRead as _, BufReader},
+        process::{Command, Stdio},
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state.db");
+    let (store, epoch) = in_use(&path, 2).await;
+    let mut other = Command::new("python3")
+        .args(["-c", LARGE_TRANSACTION])
+        .arg(&path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut output = BufReader::new(other.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    let journal = directory.path().join("state.db-journal");
+    assert!(fs::metadata(&journal).unwrap().len() > 0);
+
+    // Twice: what failed once must not look like damage the second time.
+    for _ in 0..2 {
+        let error = store.commit(&full_commit(epoch, 3)).await.unwrap_err();
+        let text = error.one_line();
+        assert!(text.contains("locked"), "{text}");
+    }
+    assert!(
+        fs::metadata(&journal).unwrap().len() > 0,
+        "the journal is still there"
+    );
+    assert_eq!(names(directory.path()), ["state.db"], "nothing was set aside");
+
+    drop(other.stdin.take());
+    assert!(other.wait().unwrap().success());
+    store.commit(&full_commit(epoch, 3)).await.unwrap();
+    assert_complete(&path, 3, "after the other program's end");
+    assert_eq!(incidents(&path), ["i1", "i2", "i3"]);
+}

@@ -272,7 +272,14 @@ impl History {
     /// # Errors
     /// When the database cannot be read.
     pub fn recent(&self, most: usize) -> Result<BTreeMap<String, Vec<CheckResult>>, StoreError> {
-        self.read(|connection, _| read_recent(connection, most))
+        let mut recent = BTreeMap::new();
+        let mut after = 0;
+        // In many short transactions: as long as one lasts, no commit can end.
+        while let Some(last) = self.read(|connection, _| last_of_next(connection, after))? {
+            recent.extend(self.read(|connection, _| read_recent(connection, most, (after, last)))?);
+            after = last;
+        }
+        Ok(recent)
     }
 
     /// Deliveries in `span`, about one monitor or all; oldest first.
@@ -336,13 +343,31 @@ impl History {
     }
 }
 
-/// Reads row by row: there may be a million.
-fn read_recent(connection: &Connection, most: usize) -> rusqlite::Result<BTreeMap<String, Vec<CheckResult>>> {
+/// The monitors whose results are read in one transaction.
+const MONITORS_AT_ONCE: i64 = 100;
+
+/// The last one of the next monitors after the one with the id `after`, by id; `None` if there are
+/// no more.
+fn last_of_next(connection: &Connection, after: i64) -> rusqlite::Result<Option<i64>> {
+    connection.query_row(
+        "SELECT max(id) FROM (SELECT id FROM watched WHERE id > ?1 ORDER BY id LIMIT ?2)",
+        [after, MONITORS_AT_ONCE],
+        |row| row.get(0),
+    )
+}
+
+/// Reads the results of the monitors whose ids are above the first and at most the second one, row
+/// by row: there may be many.
+fn read_recent(
+    connection: &Connection,
+    most: usize,
+    (after, last): (i64, i64),
+) -> rusqlite::Result<BTreeMap<String, Vec<CheckResult>>> {
     let mut statement = connection.prepare(
         "SELECT '', at, verdict, latency, NULL, name FROM results JOIN watched ON id = monitor
-         ORDER BY monitor, number",
+         WHERE monitor > ?1 AND monitor <= ?2 ORDER BY monitor, number",
     )?;
-    let mut rows = statement.query([])?;
+    let mut rows = statement.query([after, last])?;
     let mut recent = BTreeMap::new();
     let (mut monitor, mut last) = (String::new(), VecDeque::new());
     while let Some(row) = rows.next()? {

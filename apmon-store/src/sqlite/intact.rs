@@ -28,6 +28,39 @@ pub(super) fn foreign_side_file(path: &Path, has_log: bool) -> Option<&'static s
     SIDE_FILES.into_iter().filter(foreign).find(has_content)
 }
 
+/// SQLite's lock for a transaction that writes: the byte after the first 1 GiB, or the next one.
+const WRITE_LOCKS: std::ops::RangeInclusive<u64> = 0x4000_0000..=0x4000_0001;
+
+/// Whether another process is writing the database with `inode`, so that the journal is its own.
+/// The list of locks is read because asking the file itself would need a descriptor of it, and
+/// closing that would release SQLite's locks. Where there is no such list, nobody is assumed to.
+pub(super) fn is_being_written(inode: u64) -> bool {
+    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+    locks
+        .lines()
+        .any(|line| is_write_lock(line, inode, std::process::id()))
+}
+
+/// Whether a line such as `1: POSIX  ADVISORY  WRITE 21803 fe:00:11100164 1073741824 1073742335` is
+/// a lock for writing by another process. On some file systems the device is not that of `stat`, so
+/// it is not compared.
+fn is_write_lock(line: &str, inode: u64, own_pid: u32) -> bool {
+    let mut columns = line.split_ascii_whitespace().skip(1);
+    let mut next = || columns.next().unwrap_or_default();
+    let (class, _, access, pid, file, first, last) = (next(), next(), next(), next(), next(), next(), next());
+    let is_file = file
+        .rsplit(':')
+        .next()
+        .is_some_and(|found| found.parse() == Ok(inode));
+    let first: u64 = first.parse().unwrap_or(u64::MAX);
+    let last: u64 = last.parse().unwrap_or(u64::MAX); // "EOF"
+    (class, access) == ("POSIX", "WRITE")
+        && is_file
+        && pid.parse() != Ok(own_pid)
+        && first <= *WRITE_LOCKS.end()
+        && last >= *WRITE_LOCKS.start()
+}
+
 /// Whether `stored` is what is left of `model` without what `commit` writes anyway.
 pub(super) fn is_same(stored: &Model, model: &Model, commit: &Commit) -> bool {
     let Ok(expected) = as_stored(model) else {
@@ -94,4 +127,28 @@ fn as_stored(model: &Model) -> rusqlite::Result<Model> {
     )?;
     transaction.commit()?;
     Ok(table::read(&connection, "")?.model)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_of_another_writer_is_recognised() {
+        let held = "1: POSIX  ADVISORY  WRITE 21803 fe:00:11100164 1073741824 1073742335";
+        assert!(is_write_lock(held, 11_100_164, 1));
+        assert!(!is_write_lock(held, 11_100_164, 21_803), "our own");
+        assert!(!is_write_lock(held, 164, 1), "another file");
+        for other in [
+            "2: POSIX  ADVISORY  READ 21803 fe:00:11100164 1073741826 1073742335",
+            "2: POSIX  ADVISORY  WRITE 21803 fe:00:11100164 0 0",
+            "3: FLOCK  ADVISORY  WRITE 21803 fe:00:11100164 0 EOF",
+            "2: -> POSIX  ADVISORY  WRITE 21803 fe:00:11100164 1073741825 1073741825",
+            "",
+        ] {
+            assert!(!is_write_lock(other, 11_100_164, 1), "{other}");
+        }
+        let whole = "4: POSIX  ADVISORY  WRITE 7 fe:00:11100164 0 EOF";
+        assert!(is_write_lock(whole, 11_100_164, 1));
+    }
 }

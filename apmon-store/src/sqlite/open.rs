@@ -3,7 +3,7 @@
 use std::{fs, io, path::Path, time::Duration};
 
 use apmon_core::{StoreError, input_file::InputFileError, text::printable};
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, limits::Limit};
 
 use super::{
     schema::{self, Kind},
@@ -17,6 +17,10 @@ use crate::{
     model::Loaded,
     owner,
 };
+
+/// The largest row or text that is read or made: a database may be anybody's. A state with the
+/// memory of a large device has a few megabytes.
+const MAX_ROW_BYTES: i32 = 128 << 20;
 
 /// How long another transaction (of a person with the `sqlite3` tool) is waited
 /// for; shorter than the engine waits for a store.
@@ -55,6 +59,16 @@ impl FileId {
             Some(Self(0, 0))
         }
     }
+
+    pub(super) fn inode(self) -> u64 {
+        self.1
+    }
+}
+
+/// The error for a database that another process is writing.
+pub(super) fn busy(path: &Path) -> StoreError {
+    let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+    sqlite_error("write", path, rusqlite::Error::SqliteFailure(busy, None))
 }
 
 /// Whether there is no file, or one in which nothing was written before a crash.
@@ -141,7 +155,7 @@ fn version(kind: &Kind, path: &Path) -> Result<i64, StoreError> {
 fn open_writable_or_not(path: &Path) -> rusqlite::Result<Connection> {
     let opened = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
     match opened {
-        Err(error) if !is_damage(&error) => to_read(path),
+        Err(error) if !is_damage(&error) && !is_busy(&error) => to_read(path),
         opened => opened,
     }
 }
@@ -166,14 +180,15 @@ pub(super) fn may_be_read(path: &Path) -> Result<(), StoreError> {
 /// Opens a database for reading, also while another process writes it. What a killed
 /// process has left unfinished in it is undone, as far as this process may write. On a
 /// read-only disk, where the file by which the two coordinate cannot be created,
-/// reads what is in the database file itself.
+/// reads what is in the database file itself; never while another process has it locked to
+/// write it, since half of a transaction may be in it.
 pub(super) fn to_read(path: &Path) -> rusqlite::Result<Connection> {
     match open(path, OpenFlags::SQLITE_OPEN_READ_ONLY) {
         Err(error) if is_unfinished(&error) && owner::check(path).is_ok() => {
             open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|_| error)?;
             open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
         }
-        Err(error) if !is_damage(&error) => {
+        Err(error) if !is_damage(&error) && !is_busy(&error) => {
             let mut uri = String::from("file:");
             for byte in path.as_os_str().as_encoded_bytes() {
                 match byte {
@@ -195,6 +210,7 @@ pub(super) fn to_read(path: &Path) -> rusqlite::Result<Connection> {
 fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_ROW_BYTES)?;
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     Ok(connection)
 }

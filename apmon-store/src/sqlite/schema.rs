@@ -138,7 +138,11 @@ pub(super) fn kind_of(connection: &Connection) -> rusqlite::Result<Kind> {
     let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
     let id = number("PRAGMA application_id")?;
     let tables = number("SELECT count(*) FROM sqlite_schema")?;
-    Ok(match (id == i64::from(APPLICATION_ID), tables) {
+    // A view in place of a table of ours could make rows of any size, without end.
+    let is_view = "SELECT count(*) FROM sqlite_schema WHERE type = 'view' AND name IN
+        ('deliveries', 'incidents', 'memories', 'meta', 'outbox', 'port_changes', 'results', 'states', 'stretches', 'watched')";
+    let is_ours = id == i64::from(APPLICATION_ID) && number(is_view)? == 0;
+    Ok(match (is_ours, tables) {
         (true, _) => Kind::Ours(number("PRAGMA user_version")?),
         (false, 0) => Kind::Empty,
         (false, _) => Kind::Foreign,

@@ -37,6 +37,13 @@ impl SqliteBackend {
             };
         };
         if let Some(suffix) = intact::foreign_side_file(&self.path, self.has_log) {
+            // A journal that another process writes is the only repair of what it has not finished.
+            if self
+                .file_id
+                .is_some_and(|id| intact::is_being_written(id.inode()))
+            {
+                return Err(open::busy(&self.path));
+            }
             self.set_side_file_aside(suffix)?;
             return self.compare(commit, model, true);
         }
@@ -59,12 +66,14 @@ impl SqliteBackend {
         if check {
             self.rings.clear();
         }
-        self.compared = Some(Self::now());
-        self.is_suspect = false;
+        // Until it has been read it stays suspect: the next commit tries again.
+        self.is_suspect |= check;
         let read = match check {
             true => open::read(&self.path)?,
             false => open::read_unchecked(&self.path)?,
         };
+        self.compared = Some(Self::now());
+        self.is_suspect = false;
         match read {
             Opened::Missing => self.rewrite("was emptied"),
             Opened::Damaged { reason, .. } => self.damaged(&reason)?,
