@@ -1,8 +1,10 @@
 //! Reading a database, also while a daemon writes it.
 
+mod recent;
+
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -268,18 +270,19 @@ impl History {
 
     /// The last results of each monitor, at most `most` of each, oldest first; without reasons,
     /// and without the name in each of them.
+    /// A hundred monitors are read at a time, so this is not the state of a single moment.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn recent(&self, most: usize) -> Result<BTreeMap<String, Vec<CheckResult>>, StoreError> {
-        let mut recent = BTreeMap::new();
+        let mut results = BTreeMap::new();
         let mut after = 0;
         // In many short transactions: as long as one lasts, no commit can end.
-        while let Some(last) = self.read(|connection, _| last_of_next(connection, after))? {
-            recent.extend(self.read(|connection, _| read_recent(connection, most, (after, last)))?);
+        while let Some(last) = self.read(|connection, _| recent::last_of_next(connection, after))? {
+            results.extend(self.read(|connection, _| recent::read(connection, most, (after, last)))?);
             after = last;
         }
-        Ok(recent)
+        Ok(results)
     }
 
     /// Deliveries in `span`, about one monitor or all; oldest first.
@@ -341,49 +344,6 @@ impl History {
             *opened = Opened::new(&self.path)?;
         }
     }
-}
-
-/// The monitors whose results are read in one transaction.
-const MONITORS_AT_ONCE: i64 = 100;
-
-/// The last one of the next monitors after the one with the id `after`, by id; `None` if there are
-/// no more.
-fn last_of_next(connection: &Connection, after: i64) -> rusqlite::Result<Option<i64>> {
-    connection.query_row(
-        "SELECT max(id) FROM (SELECT id FROM watched WHERE id > ?1 ORDER BY id LIMIT ?2)",
-        [after, MONITORS_AT_ONCE],
-        |row| row.get(0),
-    )
-}
-
-/// Reads the results of the monitors whose ids are above the first and at most the second one, row
-/// by row: there may be many.
-fn read_recent(
-    connection: &Connection,
-    most: usize,
-    (after, last): (i64, i64),
-) -> rusqlite::Result<BTreeMap<String, Vec<CheckResult>>> {
-    let mut statement = connection.prepare(
-        "SELECT '', at, verdict, latency, NULL, name FROM results JOIN watched ON id = monitor
-         WHERE monitor > ?1 AND monitor <= ?2 ORDER BY monitor, number",
-    )?;
-    let mut rows = statement.query([after, last])?;
-    let mut recent = BTreeMap::new();
-    let (mut monitor, mut last) = (String::new(), VecDeque::new());
-    while let Some(row) = rows.next()? {
-        let name = row.get_ref(5)?.as_str()?;
-        if name != monitor {
-            let results = std::mem::take(&mut last).into();
-            recent.insert(std::mem::replace(&mut monitor, name.to_owned()), results);
-        }
-        if last.len() == most {
-            last.pop_front();
-        }
-        last.push_back(result(row)?);
-    }
-    recent.insert(monitor, last.into());
-    recent.retain(|_, results: &mut Vec<_>| !results.is_empty());
-    Ok(recent)
 }
 
 const INCIDENT: &str = "id, monitor, kind, label, started, ended, reason, messages";
