@@ -310,8 +310,10 @@ impl Supervisor {
 }
 
 fn ready(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Ready> {
-    let site = loaded(&site::load(config)?, common, process);
+    let content = site::load(config)?;
     let store = exclusive::open(config, common, RunMode::Daemon, "")?;
+    // Logs the site's warnings, which every attempt would repeat.
+    let site = loaded(&content, common, process);
     let state_file = site::state_path(config, common, RunMode::Daemon);
     Ok(Ready {
         site,
