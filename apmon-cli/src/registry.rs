@@ -24,6 +24,7 @@ use self::{
 pub(crate) use self::{
     entry::{Entry, path_as_json, path_of},
     register::{Registration, register},
+    trust::is_believed,
 };
 
 /// The registry of the machine: tmpfs, which is empty after a restart.
