@@ -13,11 +13,17 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 fn main() {
     let order = format!("layout/{TARGET}.txt");
     println!("cargo::rerun-if-changed={order}");
-    println!("cargo::rerun-if-env-changed=APMON_LINK_MAP");
+    for name in ["APMON_LINK_MAP", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_LINKER"] {
+        println!("cargo::rerun-if-env-changed={name}");
+    }
     if !is("TARGET", TARGET) || !is("OPT_LEVEL", "s") || !links_with_lld() {
         return;
     }
     let folder = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+    // `-Wl` separates its arguments by commas.
+    if folder.contains(',') {
+        return;
+    }
     println!("cargo::rustc-link-arg-bins=-Wl,--no-warn-symbol-ordering");
     println!("cargo::rustc-link-arg-bins=-Wl,--symbol-ordering-file={folder}/{order}");
     // Where each function is, for the task that writes the list.

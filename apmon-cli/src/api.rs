@@ -48,6 +48,8 @@ const ENGINE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long to wait for the name of a user.
 const NAME_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long to wait for a daemon to say which site file it runs, which it does at once.
+const SITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How requests on the socket are recorded.
 const SOCKET: &str = "socket";
 
@@ -56,9 +58,10 @@ pub(crate) fn socket_of(state_file: &Path) -> PathBuf {
     state_file.with_extension("sock")
 }
 
-/// The site file that the daemon at `socket` runs, and its process.
-pub(crate) fn site_of(socket: &Path) -> Result<(SitePath, u32), ApiError> {
-    let answer = get(socket, SITE)?;
+/// The site file that the daemon at `socket` runs, and its process. Only a daemon of a user who
+/// `is_believed` is asked.
+pub(crate) fn site_of(socket: &Path, is_believed: impl Fn(u32) -> bool) -> Result<(SitePath, u32), ApiError> {
+    let answer = client::get_from(socket, SITE, SITE_TIMEOUT, is_believed)?;
     let site = serde_json::from_slice(&answer).ok().and_then(|object: Value| {
         let file = SitePath {
             given: path_of(&object["given"])?,

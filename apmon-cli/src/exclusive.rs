@@ -25,36 +25,44 @@ pub(crate) fn open(config: &Path, args: &CommonArgs, mode: RunMode, note: &str) 
     if let Some(daemon) = daemon.as_ref().filter(|daemon| !is_of_daemon(&daemon.state_file)) {
         return Err(daemon.is_running());
     }
-    if args.statefile.is_none() && !state_file.exists() {
-        warn_of_other_state(config, &state_file, &search);
-    }
+    let mut warnings = match args.statefile.is_none() && !state_file.exists() {
+        true => of_other_state(config, &state_file, &search),
+        false => Vec::new(),
+    };
     // The lock on the state file names its holder.
-    let store = store::open_as(&state_file, args.trust_state_dir, note)?;
-    match daemon {
-        // Where no lock can be taken, the registry is enough.
-        Some(daemon) => Err(daemon.is_running()),
-        None => Ok(store),
+    let (store, warning) = store::open_as(&state_file, args.trust_state_dir, note)?;
+    // Where no lock can be taken, the registry is enough.
+    if let Some(daemon) = daemon {
+        return Err(daemon.is_running());
     }
+    warnings.extend(warning);
+    // Not before it succeeds: a daemon that waits for a lock tries every few seconds.
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(store)
 }
 
-/// Warns, when a site's state begins, of a daemon or a state that may be elsewhere.
-fn warn_of_other_state(config: &Path, state_file: &Path, search: &Search) {
+/// Warnings, when a site's state begins, of a daemon or a state that may be elsewhere.
+fn of_other_state(config: &Path, state_file: &Path, search: &Search) -> Vec<String> {
     let shown = |path: &Path| printable(&path.display().to_string()).into_owned();
-    for (path, why) in &search.unsearched {
-        tracing::warn!(
+    let unsearched = search.unsearched.iter().map(|(path, why)| {
+        format!(
             "{}: it is not known whether another apmon runs this site: {}: {}",
             shown(config),
             shown(path),
             printable(why)
-        );
-    }
+        )
+    });
+    let mut warnings: Vec<String> = unsearched.collect();
     let other = SiteLocation::of(config, None).state_file;
     let base = |path: &Path| location::resolved(&path.with_extension(""));
     if other.exists() && base(&other) != base(state_file) {
         let other = shown(&other);
-        tracing::warn!(
+        warnings.push(format!(
             "{}: its state in {other} is not used, and outages are reported as new; to continue from it, use -s {other}",
             shown(config)
-        );
+        ));
     }
+    warnings
 }

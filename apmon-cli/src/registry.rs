@@ -24,10 +24,15 @@ use self::{
 pub(crate) use self::{
     entry::{Entry, path_as_json, path_of},
     register::{Registration, register},
+    trust::is_believed,
 };
 
 /// The registry of the machine: tmpfs, which is empty after a restart.
 const SYSTEM: &str = "/run/apmon";
+
+/// The variable that names the only registry to use: for tests, and for daemons that are to be
+/// kept apart.
+const ONLY: &str = "APMON_REGISTRY";
 
 /// An entry that counts.
 #[derive(Clone, Debug)]
@@ -52,7 +57,9 @@ impl Survey {
     /// Reads all registries.
     pub(crate) fn take() -> Self {
         let mut survey = Self::default();
-        for directory in directories(&ProcessEnvironment) {
+        let registries = Registries::of(&ProcessEnvironment, of_this_user());
+        for (directory, _) in registries.in_order() {
+            let directory = directory.to_owned();
             match entries(&directory) {
                 Ok(found) => survey.entries.extend(found),
                 Err(Refused::Missing) => {}
@@ -106,27 +113,64 @@ impl SitePath {
     }
 }
 
-/// The directories of registries, in the order in which a daemon tries them.
-fn directories(environment: &dyn Environment) -> Vec<PathBuf> {
-    let given = |name| environment.variable(name).unwrap_or_default();
-    let by_systemd = given("RUNTIME_DIRECTORY");
-    let by_systemd = by_systemd.split(':').next().unwrap_or_default();
-    let of_user = given("XDG_RUNTIME_DIR");
-    let mut directories = Vec::new();
-    for directory in [
-        PathBuf::from(by_systemd),
-        PathBuf::from(SYSTEM),
+/// The directories of registries.
+#[derive(PartialEq, Eq, Debug)]
+struct Registries {
+    /// Those that every command of the machine, or of this user, reads.
+    common: Vec<PathBuf>,
+    /// Those that only commands with the same environment read.
+    private: Vec<PathBuf>,
+}
+
+impl Registries {
+    /// The registries that the environment names; `of_user` is this user's directory where it
+    /// names none, as in cron.
+    fn of(environment: &dyn Environment, of_user: Option<PathBuf>) -> Self {
+        let given = |name| environment.variable(name).unwrap_or_default();
+        let only = PathBuf::from(given(ONLY));
+        if only.is_absolute() {
+            return Self {
+                common: vec![only],
+                private: Vec::new(),
+            };
+        }
         // Relative paths in this variable are to be ignored.
-        match of_user.starts_with('/') {
-            true => PathBuf::from(of_user).join("apmon"),
-            false => PathBuf::new(),
-        },
-    ] {
-        if directory.is_absolute() && !directories.contains(&directory) {
-            directories.push(directory);
+        let of_session = PathBuf::from(given("XDG_RUNTIME_DIR"));
+        let of_user = Some(of_session).filter(|path| path.is_absolute()).or(of_user);
+        let of_user = of_user.map(|directory| directory.join("apmon"));
+        let mut common: Vec<_> = [PathBuf::from(SYSTEM)].into_iter().chain(of_user).collect();
+        let by_systemd = given("RUNTIME_DIRECTORY");
+        let by_systemd = by_systemd.split(':').map(PathBuf::from);
+        let by_systemd: Vec<_> = by_systemd.filter(|path| path.is_absolute()).collect();
+        // What systemd made for the unit can be written to.
+        common.sort_by_key(|directory| !by_systemd.contains(directory));
+        common.dedup();
+        let private = by_systemd.into_iter().filter(|path| !common.contains(path));
+        Self {
+            private: private.collect(),
+            common,
         }
     }
-    directories
+
+    /// The directories in the order in which a daemon tries them, and whether each is private.
+    fn in_order(&self) -> impl Iterator<Item = (&Path, bool)> {
+        let common = self.common.iter().map(|path| (path.as_path(), false));
+        common.chain(self.private.iter().map(|path| (path.as_path(), true)))
+    }
+}
+
+/// The directory of this user's session, if it exists.
+fn of_this_user() -> Option<PathBuf> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let user = nix::unistd::Uid::effective().as_raw();
+        let directory = PathBuf::from(format!("/run/user/{user}"));
+        let found = directory.symlink_metadata().ok()?;
+        (found.is_dir() && found.uid() == user).then_some(directory)
+    }
+    #[cfg(not(unix))]
+    None
 }
 
 /// The entries of a registry that count.

@@ -54,27 +54,32 @@ impl Store {
 /// Opens a site's store and locks it against other writers. A state that other users may write
 /// is refused; with `trust`, it is used with a warning.
 pub(crate) fn open(state_file: &Path, trust: bool) -> anyhow::Result<Store> {
-    open_as(state_file, trust, "")
+    let (store, warning) = open_as(state_file, trust, "")?;
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
+    Ok(store)
 }
 
-/// As [`open`]; `note` describes the process to others that find the lock held.
-pub(crate) fn open_as(state_file: &Path, trust: bool, note: &str) -> anyhow::Result<Store> {
-    may_be_trusted(state_file, trust)?;
+/// As [`open`]; `note` describes the process to others that find the lock held. The warning is
+/// returned: who tries every few seconds would log it each time.
+pub(crate) fn open_as(state_file: &Path, trust: bool, note: &str) -> anyhow::Result<(Store, Option<String>)> {
+    let warning = may_be_trusted(state_file, trust)?;
     let store = locked(state_file, note)?;
     // Another user may have created the directory first.
     if !trust {
         may_be_trusted(state_file, trust)?;
     }
-    Ok(store)
+    Ok((store, warning))
 }
 
-fn may_be_trusted(state_file: &Path, trust: bool) -> anyhow::Result<()> {
+/// Whether a state may be used, perhaps with a warning.
+fn may_be_trusted(state_file: &Path, trust: bool) -> anyhow::Result<Option<String>> {
     match apmon_store::check_owner(state_file) {
-        Ok(()) => Ok(()),
-        Err(untrusted) if trust => {
-            tracing::warn!("{untrusted}; used anyway because of --trust-state-dir");
-            Ok(())
-        }
+        Ok(()) => Ok(None),
+        Err(untrusted) if trust => Ok(Some(format!(
+            "{untrusted}; used anyway because of --trust-state-dir"
+        ))),
         Err(untrusted) => {
             anyhow::bail!(
                 "{untrusted}; otherwise name another file with -s, or accept it with --trust-state-dir"

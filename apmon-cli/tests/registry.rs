@@ -315,7 +315,8 @@ fn entries_of_other_users_are_not_believed() {
 /// Runs a script in a mount namespace of its own, in which `/run`, `/var/lib` and `/var/tmp`
 /// are empty; `$0` is apmon, and `$run` starts a daemon that does not outlive the script.
 fn in_own_namespace(lab: &Lab, script: &str) -> Output {
-    let mounts = "for d in /run /var/lib /var/tmp; do mount -t tmpfs none $d || exit 99; done";
+    let mounts =
+        "unset APMON_REGISTRY; for d in /run /var/lib /var/tmp; do mount -t tmpfs none $d || exit 99; done";
     run(lab.apmon_with_mounts(
         &format!("{mounts}; run=\"setpriv --pdeathsig KILL $0 run\"; {script}\nexit 0"),
         &[],
@@ -370,7 +371,7 @@ fn with_the_systemd_unit_the_daemon_is_found_without_its_environment() {
             "{text}"
         );
         let log = fs::read_to_string(lab.path("daemon.err")).unwrap();
-        let warned = log.contains("because it cannot be registered (/proc/none: ");
+        let warned = log.contains("because it cannot be registered (/run/apmon: ");
         assert_eq!(warned, registry != "/run/apmon", "{log}");
         // One of the daemon, one of the last pass.
         receiver.wait_for(before + 2);
@@ -414,7 +415,7 @@ fn without_a_registry_of_the_machine_that_of_the_user_is_used() {
     let output = in_own_namespace(
         &lab,
         "mount -t tmpfs -o ro none /run; mkdir xdg
-         unset STATE_DIRECTORY RUNTIME_DIRECTORY; export XDG_RUNTIME_DIR=$PWD/xdg
+         unset STATE_DIRECTORY; export XDG_RUNTIME_DIR=$PWD/xdg
          $run -v -s own.db home.yaml >daemon.out 2>daemon.err &
          until grep -qs OUTAGE daemon.out; do sleep 0.1; done
          \"$0\" status HomeLab | sed -n 2p
@@ -426,4 +427,61 @@ fn without_a_registry_of_the_machine_that_of_the_user_is_used() {
     let log = fs::read_to_string(lab.path("daemon.err")).unwrap();
     assert!(log.contains("xdg/apmon, because of /run/apmon: "), "{log}");
     assert!(!log.contains("WARN"), "{log}");
+}
+
+#[test]
+fn a_daemon_with_a_runtime_directory_of_another_name_is_found_all_the_same() {
+    let (lab, receiver, web) = lab();
+    write_site(&lab, "home.yaml", "HomeLab", &receiver, &web);
+    for run in ["", "mount -t tmpfs -o ro none /run;"] {
+        let output = in_own_namespace(
+            &lab,
+            &format!(
+                "unset STATE_DIRECTORY; mkdir office; {run}
+                 RUNTIME_DIRECTORY=$PWD/office $run -s own.db home.yaml >daemon.out 2>daemon.err &
+                 until grep -qs OUTAGE daemon.out; do sleep 0.1; done
+                 \"$0\" status HomeLab | grep -c 'daemon since'
+                 ls office | wc -l
+                 kill $!; wait $!; rm -r office own.* daemon.out"
+            ),
+        );
+        let log = fs::read_to_string(lab.path("daemon.err")).unwrap();
+        let warned = log.contains("where only commands of the same unit find this daemon (/run/apmon: ");
+        let expected = match run {
+            "" => (["1", "0"], false),
+            _ => (["0", "1"], true),
+        };
+        assert_eq!(
+            (&output.out[..], warned),
+            (&expected.0.map(str::to_owned)[..], expected.1),
+            "{} {log}",
+            output.text()
+        );
+    }
+}
+
+#[test]
+fn a_daemon_of_another_user_does_not_keep_a_site_from_running() {
+    let (lab, receiver, web) = lab();
+    write_site(&lab, "home.yaml", "HomeLab", &receiver, &web);
+    // As in /var/tmp, anybody could have made the directory of the state.
+    fs::set_permissions(lab.path(""), Permissions::from_mode(0o1777)).unwrap();
+    fs::create_dir(lab.path("state")).unwrap();
+    chown(lab.path("state"), Some(OTHER), Some(OTHER)).unwrap();
+    fs::set_permissions(lab.path("home.yaml"), Permissions::from_mode(0o644)).unwrap();
+    // The program may be where the other user cannot go.
+    let by_other = "exec 3<\"$0\"; set -- --reuid 54321 --regid 54321 --clear-groups /proc/self/fd/3 \"$@\"; exec setpriv \"$@\"";
+    let mut command = lab.apmon_after(by_other, &["run", "--trust-state-dir", "home.yaml"]);
+    command.env("APMON_REGISTRY", "/proc/none");
+    let daemon = Process::start(command);
+    let socket = lab.path("state/home.statefile.sock");
+    wait_until("the socket", || socket.exists().then_some(()));
+    let pass = lab.run(&["-s", "own.json", "home.yaml"]);
+    pass.assert_code(0);
+    // Root gave it to the other user.
+    fs::set_permissions(lab.path(""), Permissions::from_mode(0o755)).unwrap();
+    lab.run(&["-s", "own.json", "home.yaml"])
+        .assert_code(1)
+        .assert_only_error("another apmon is running this site: the daemon of process ");
+    drop(daemon);
 }

@@ -203,7 +203,9 @@ impl fmt::Display for Untrusted {
             }
         }
         let commands = self.commands();
-        if !commands.is_empty() {
+        if let Some(owner) = self.other_owner() {
+            write!(f, "; run apmon as that user: sudo -u '#{owner}' apmon ...")?;
+        } else if !commands.is_empty() {
             write!(f, "; if its content is yours, run: {}", commands.join(" && "))?;
         }
         Ok(())
@@ -213,6 +215,20 @@ impl fmt::Display for Untrusted {
 impl std::error::Error for Untrusted {}
 
 impl Untrusted {
+    /// For root, the user to whom the directory belongs, if nobody else owns any of it. Then it
+    /// is that user's state, which is no reason to take it away.
+    fn other_owner(&self) -> Option<u32> {
+        let owners = self.flaws.iter().filter_map(|flaw| match flaw.kind {
+            FlawKind::Owner(uid) => Some((uid, flaw.place)),
+            FlawKind::Mode(_) | FlawKind::Link => None,
+        });
+        let mut of_directory = owners.clone().filter(|(_, place)| *place == Place::Directory);
+        let (owner, _) = of_directory.next().filter(|_| self.user == 0)?;
+        let is_above = |flaw: &Flaw| flaw.place == Place::Above && flaw.kind != FlawKind::Owner(owner);
+        let is_only = owners.clone().all(|(uid, _)| uid == owner) && !self.flaws.iter().any(is_above);
+        is_only.then_some(owner)
+    }
+
     /// The commands that make it trusted; none for a directory above, whose owner may have
     /// reasons.
     fn commands(&self) -> Vec<String> {

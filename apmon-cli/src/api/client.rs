@@ -1,8 +1,11 @@
 //! The client of a running daemon's API.
 
-use std::{io, path::Path};
+use std::{io, path::Path, time::Duration};
 
 use hyper::StatusCode;
+
+/// The deadline of a whole exchange.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a request to a daemon failed.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +22,10 @@ pub(crate) enum ApiError {
     /// The socket is open to the daemon's user and group only.
     #[error("the daemon answers only its own user and group")]
     Denied,
+    /// What listens on the socket is a process of this other user.
+    #[error("it belongs to another user (uid {0})")]
+    #[cfg_attr(not(unix), allow(dead_code))] // there are no sockets
+    Foreign(u32),
     /// The daemon refused the request.
     #[error("{0}")]
     Refused(String),
@@ -50,19 +57,37 @@ impl From<io::Error> for ApiError {
 
 /// Sends `GET path` to the daemon at `socket` and returns the body.
 pub(crate) fn get(socket: &Path, path: &str) -> Result<Vec<u8>, ApiError> {
-    request(socket, "GET", path, String::new())
+    let body = exchange(socket, "GET", path, String::new(), |_| true);
+    request(body, TIMEOUT)
+}
+
+/// As [`get`], within `timeout`, from a daemon of a user who `is_believed`.
+pub(super) fn get_from(
+    socket: &Path,
+    path: &str,
+    timeout: Duration,
+    is_believed: impl Fn(u32) -> bool,
+) -> Result<Vec<u8>, ApiError> {
+    request(exchange(socket, "GET", path, String::new(), is_believed), timeout)
 }
 
 /// Sends `POST path` to the daemon at `socket` and returns the body.
 pub(crate) fn post(socket: &Path, path: &str, json: String) -> Result<Vec<u8>, ApiError> {
-    request(socket, "POST", path, json)
+    request(exchange(socket, "POST", path, json, |_| true), TIMEOUT)
 }
 
-fn request(socket: &Path, method: &str, path: &str, json: String) -> Result<Vec<u8>, ApiError> {
+fn request(
+    exchange: impl Future<Output = Result<(StatusCode, Vec<u8>), ApiError>>,
+    deadline: Duration,
+) -> Result<Vec<u8>, ApiError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let (status, body) = runtime.block_on(exchange(socket, method, path, json))?;
+    let exchange = async { tokio::time::timeout(deadline, exchange).await };
+    let (status, body) = runtime.block_on(exchange).unwrap_or_else(|_| {
+        let seconds = deadline.as_secs();
+        Err(ApiError::Failed(format!("no answer within {seconds} secs")))
+    })?;
     if status == StatusCode::OK {
         return Ok(body);
     }
@@ -79,53 +104,51 @@ async fn exchange(
     method: &str,
     path: &str,
     json: String,
+    is_believed: impl Fn(u32) -> bool,
 ) -> Result<(StatusCode, Vec<u8>), ApiError> {
-    use std::time::Duration;
-
     use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
     use hyper::{Request, client::conn::http1};
     use hyper_util::rt::TokioIo;
-
-    /// The deadline of the whole exchange.
-    const TIMEOUT: Duration = Duration::from_secs(10);
 
     /// The longest answer: the status of a hundred times as many monitors as a daemon can check.
     /// Whatever answers need not be a daemon.
     const MAX_ANSWER: usize = 128 << 20;
 
     let failed = |error: hyper::Error| ApiError::Failed(error.to_string());
-    let exchange = async {
-        let stream = tokio::net::UnixStream::connect(socket).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-        tokio::spawn(connection);
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "localhost")
-            .header("content-type", "application/json")
-            .body(Full::<bytes::Bytes>::from(json))
-            .map_err(|error| ApiError::Failed(error.to_string()))?;
-        let response = sender.send_request(request).await.map_err(failed)?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER);
-        let body = body.collect().await.map_err(|error| {
-            let is_too_long = error.is::<LengthLimitError>();
-            ApiError::Failed(match is_too_long {
-                true => format!("the answer is longer than {MAX_ANSWER} bytes"),
-                false => error.to_string(),
-            })
-        })?;
-        Ok((status, body.to_bytes().to_vec()))
-    };
-    tokio::time::timeout(TIMEOUT, exchange).await.unwrap_or_else(|_| {
-        Err(ApiError::Failed(format!(
-            "no answer within {} secs",
-            TIMEOUT.as_secs()
-        )))
-    })
+    let stream = tokio::net::UnixStream::connect(socket).await?;
+    let uid = stream.peer_cred()?.uid();
+    if !is_believed(uid) {
+        return Err(ApiError::Foreign(uid));
+    }
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+    tokio::spawn(connection);
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "localhost")
+        .header("content-type", "application/json")
+        .body(Full::<bytes::Bytes>::from(json))
+        .map_err(|error| ApiError::Failed(error.to_string()))?;
+    let response = sender.send_request(request).await.map_err(failed)?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), MAX_ANSWER);
+    let body = body.collect().await.map_err(|error| {
+        let is_too_long = error.is::<LengthLimitError>();
+        ApiError::Failed(match is_too_long {
+            true => format!("the answer is longer than {MAX_ANSWER} bytes"),
+            false => error.to_string(),
+        })
+    })?;
+    Ok((status, body.to_bytes().to_vec()))
 }
 
 #[cfg(not(unix))]
-async fn exchange(_: &Path, _: &str, _: &str, _: String) -> Result<(StatusCode, Vec<u8>), ApiError> {
+async fn exchange(
+    _: &Path,
+    _: &str,
+    _: &str,
+    _: String,
+    _: impl Fn(u32) -> bool,
+) -> Result<(StatusCode, Vec<u8>), ApiError> {
     Err(ApiError::NoDaemon)
 }

@@ -302,7 +302,29 @@ fn hostile_clients_do_no_harm() {
 fn the_daemon_says_which_site_file_it_runs() {
     let (lab, host) = (Lab::new(), Host::start().unwrap());
     let _listening = lab.listen(&host);
-    assert_eq!(site_of(&lab.socket()).unwrap(), (site_path(), std::process::id()));
-    let error = site_of(&lab.directory.path().join("none.sock")).unwrap_err();
+    assert_eq!(
+        site_of(&lab.socket(), |_| true).unwrap(),
+        (site_path(), std::process::id())
+    );
+    let error = site_of(&lab.directory.path().join("none.sock"), |_| true).unwrap_err();
     assert!(matches!(error, ApiError::NoDaemon), "{error}");
+}
+
+#[test]
+fn what_a_user_who_is_not_believed_says_is_not_read() {
+    let (lab, host) = (Lab::new(), Host::start().unwrap());
+    let _listening = lab.listen(&host);
+    let me = rustix::process::geteuid().as_raw();
+    let error = site_of(&lab.socket(), |uid| uid != me).unwrap_err();
+    assert!(matches!(error, ApiError::Foreign(uid) if uid == me), "{error}");
+    // Nor is it waited for.
+    let silent = lab.directory.path().join("silent.sock");
+    let _listener = UnixListener::bind(&silent).unwrap();
+    let error = site_of(&silent, |_| false).unwrap_err();
+    assert!(matches!(error, ApiError::Foreign(_)), "{error}");
+    let error = site_of(&silent, |_| true).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the daemon does not answer: no answer within 2 secs"
+    );
 }

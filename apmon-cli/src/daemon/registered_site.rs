@@ -58,6 +58,12 @@ impl RegisteredSite {
                 let directory = registration.directory().display().to_string();
                 let directory = printable(&directory);
                 match registration.refusals() {
+                    why if registration.is_private() => {
+                        let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+                        tracing::warn!(
+                            "registered in {directory}, where only commands of the same unit find this daemon{why}; set RuntimeDirectory=apmon in the unit, or give other commands its state file with -s"
+                        );
+                    }
                     Some(why) => tracing::info!("registered in {directory}, because of {why}"),
                     None => tracing::debug!("registered in {directory}"),
                 }
@@ -66,6 +72,27 @@ impl RegisteredSite {
             Err(why) => tracing::warn!(
                 "other apmon commands may not find this daemon, because it cannot be registered ({why}); give them its state file with -s"
             ),
+        }
+    }
+
+    /// Registers the site anew if its entry is gone, as when somebody empties `/run`, or if it
+    /// could not be registered before.
+    pub(super) fn keep(&mut self) {
+        if self.registration.as_ref().is_some_and(Registration::is_present) {
+            return;
+        }
+        match register(&self.entry) {
+            Ok(registration) => {
+                let directory = registration.directory().display().to_string();
+                let directory = printable(&directory);
+                tracing::info!("registered anew in {directory}: there was no entry of this daemon");
+                self.registration = Some(registration);
+            }
+            // Said once.
+            Err(why) if self.registration.take().is_some() => tracing::warn!(
+                "other apmon commands may not find this daemon any more: its entry in the registry is gone, and it cannot be registered anew ({why})"
+            ),
+            Err(_) => {}
         }
     }
 

@@ -14,7 +14,10 @@ use apmon_core::{
     rule::wording,
     text::printable,
 };
-use tokio::sync::{broadcast, watch};
+use tokio::{
+    sync::{broadcast, watch},
+    time::MissedTickBehavior,
+};
 use tracing::Instrument as _;
 
 use super::{
@@ -35,6 +38,9 @@ use crate::{
 /// How often a site is tried again that could not start for another reason than
 /// its file: a pass holds its lock, or its state cannot be read.
 const RETRY_EVERY: Duration = Duration::from_secs(5);
+
+/// How often a site makes sure that it is still registered.
+const REGISTERED_EVERY: Duration = Duration::from_secs(60);
 
 /// Everything an engine needs to start.
 pub(super) struct Ready {
@@ -203,8 +209,14 @@ impl Supervisor {
         let mut engine = tokio::spawn(engine.run().instrument(self.process.span(&self.config)));
         let mut stopping = self.stopping.clone();
         let mut had_run = false;
+        let mut registry_check = tokio::time::interval(REGISTERED_EVERY);
+        registry_check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        registry_check.reset(); // it has just been registered
         loop {
             tokio::select! {
+                _ = registry_check.tick() => {
+                    self.process.span(&self.config).in_scope(|| registered.keep());
+                }
                 result = &mut engine => return failed(result, had_run),
                 // The engine answers once its state is loaded.
                 Ok(()) = handle.ping(), if !had_run => had_run = true,
@@ -310,8 +322,10 @@ impl Supervisor {
 }
 
 fn ready(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Ready> {
-    let site = loaded(&site::load(config)?, common, process);
+    let content = site::load(config)?;
     let store = exclusive::open(config, common, RunMode::Daemon, "")?;
+    // Logs the site's warnings, which every attempt would repeat.
+    let site = loaded(&content, common, process);
     let state_file = site::state_path(config, common, RunMode::Daemon);
     Ok(Ready {
         site,

@@ -13,7 +13,7 @@ use apmon_store::{Format, Platform};
 use super::{Search, SiteLocation, stem};
 use crate::{
     api::{self, ApiError},
-    registry::{SitePath, Survey},
+    registry::{SitePath, Survey, is_believed},
     site::{self, RunMode},
 };
 
@@ -81,6 +81,7 @@ pub(super) fn find(config: &Path, survey: &Survey) -> SiteLocation {
     }
     let mut states: Vec<State> = Vec::new();
     for place in places(config, &mut location.search) {
+        let mut is_guess = !place.is_own;
         match place.ask(&file) {
             Asked::Ours(pid) => {
                 location.state_file = place.database();
@@ -89,10 +90,12 @@ pub(super) fn find(config: &Path, survey: &Survey) -> SiteLocation {
             }
             Asked::Other => continue,
             Asked::Unknown(why) => location.search.unsearched.push((place.socket(), why)),
+            // Those who only read may see it.
+            Asked::Foreign => is_guess = true,
             Asked::Nobody => {}
         }
         let path = place.state_file();
-        states.extend(path.map(|path| State::new(path, !place.is_own)));
+        states.extend(path.map(|path| State::new(path, is_guess)));
     }
     // Those of other site files of the same stem.
     let others = survey
@@ -157,6 +160,8 @@ enum Asked {
     Ours(u32),
     /// The daemon of another site file of the same stem.
     Other,
+    /// Something of another user, which is not believed.
+    Foreign,
     Nobody,
     /// It did not say whose daemon it is.
     Unknown(String),
@@ -192,10 +197,19 @@ impl Place {
         if socket.symlink_metadata().is_err() {
             return Asked::Nobody;
         }
-        match api::site_of(&socket) {
+        match api::site_of(&socket, |uid| is_believed(&self.directory, uid)) {
             Ok((theirs, pid)) if theirs.is_same(file) => Asked::Ours(pid),
             Ok(_) => Asked::Other,
             Err(ApiError::NoDaemon) => Asked::Nobody,
+            // Anybody may listen where anybody may create files, and say anything.
+            Err(ApiError::Foreign(uid)) => {
+                let shown = socket.display().to_string();
+                tracing::debug!(
+                    "{}: not asked: what listens there is of another user (uid {uid})",
+                    printable(&shown)
+                );
+                Asked::Foreign
+            }
             Err(error) => Asked::Unknown(error.to_string()),
         }
     }

@@ -9,9 +9,10 @@ use std::{
 use apmon_core::{config::ProcessEnvironment, text::printable};
 
 use super::{
-    Entry, directories,
+    Entry, Registries,
     entry::{open, read},
     lock::{is_locked, lock},
+    of_this_user,
     trust::{Directory, Refused},
 };
 
@@ -24,10 +25,12 @@ const NAMES: usize = 16;
 pub(crate) struct Registration {
     path: PathBuf,
     /// Holds the lock.
-    _file: File,
+    file: File,
     entry: Entry,
     /// Why the registries before this one cannot be used.
     refusals: Vec<String>,
+    /// Whether only commands with the same environment read this registry.
+    is_private: bool,
 }
 
 impl Registration {
@@ -44,6 +47,17 @@ impl Registration {
     /// Why the registries that come before this one cannot be used, if any.
     pub(crate) fn refusals(&self) -> Option<String> {
         (!self.refusals.is_empty()).then(|| self.refusals.join("; "))
+    }
+
+    /// Whether only commands with the same environment, as those of a unit, read this registry.
+    pub(crate) fn is_private(&self) -> bool {
+        self.is_private
+    }
+
+    /// Whether the entry is still there: somebody may have emptied the directory.
+    pub(crate) fn is_present(&self) -> bool {
+        let there = fs::symlink_metadata(&self.path);
+        there.is_ok_and(|there| self.file.metadata().is_ok_and(|own| is_same(&own, &there)))
     }
 
     /// Replaces the entry: the site has another name, or a link to its file another target.
@@ -64,11 +78,13 @@ impl Registration {
 /// If there is none: why each of them cannot be used.
 pub(crate) fn register(entry: &Entry) -> Result<Registration, String> {
     let mut refusals = Vec::new();
-    for directory in directories(&ProcessEnvironment) {
-        match register_in(&directory, entry) {
+    let registries = Registries::of(&ProcessEnvironment, of_this_user());
+    for (directory, is_private) in registries.in_order() {
+        match register_in(directory, entry) {
             Ok(registration) => {
                 return Ok(Registration {
                     refusals,
+                    is_private,
                     ..registration
                 });
             }
@@ -94,9 +110,10 @@ pub(super) fn register_in(directory: &Path, entry: &Entry) -> Result<Registratio
                 sweep(&trusted, &path, entry);
                 return Ok(Registration {
                     path,
-                    _file: file,
+                    file,
                     entry: entry.clone(),
                     refusals: Vec::new(),
+                    is_private: false,
                 });
             }
             Err(error) => last = Some(error),
@@ -113,6 +130,17 @@ pub(super) fn register_in(directory: &Path, entry: &Entry) -> Result<Registratio
         }
     }
     Err(last.unwrap_or_else(|| io::ErrorKind::AlreadyExists.into()).into())
+}
+
+#[cfg(unix)]
+fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+#[cfg(not(unix))]
+fn is_same(_: &fs::Metadata, _: &fs::Metadata) -> bool {
+    true
 }
 
 fn make(directory: &Path) -> io::Result<()> {
@@ -149,6 +177,24 @@ fn name_of(entry: &Entry, n: usize) -> String {
         n => format!(".{n}"),
     };
     format!("{stem}-{hash:016x}.{}{more}.json", entry.pid)
+}
+
+/// Whether [`publish`] gives a name of this form to an entry that it writes: `.home-1f3a….4711.json`.
+/// Other hidden files belong to somebody else.
+fn is_half_written(name: &[u8]) -> bool {
+    let parts = std::str::from_utf8(name).ok().and_then(|name| {
+        let (stem, rest) = name.strip_prefix('.')?.strip_suffix(".json")?.split_once('.')?;
+        Some((stem.rsplit_once('-')?, rest))
+    });
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_hash = |text: &str| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    parts.is_some_and(|((stem, hash), rest)| {
+        let is_plain = stem
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+        let (pid, more) = rest.split_once('.').unwrap_or((rest, "0"));
+        is_plain && is_hash(hash) && is_number(pid) && is_number(more)
+    })
 }
 
 /// FNV-1a, so that the names of two site files of one stem differ.
@@ -191,8 +237,7 @@ fn publish(directory: &Path, name: &str, entry: &Entry) -> io::Result<(PathBuf, 
 fn sweep(directory: &Directory, kept: &Path, entry: &Entry) {
     for file in fs::read_dir(directory.path()).into_iter().flatten().flatten() {
         let path = file.path();
-        let is_half_written = file.file_name().as_encoded_bytes().starts_with(b".");
-        let is_left_over = match is_half_written {
+        let is_left_over = match is_half_written(file.file_name().as_encoded_bytes()) {
             true => open(&path).is_ok_and(|file| {
                 let is_ours = file.metadata().is_ok_and(|metadata| directory.counts(&metadata));
                 is_ours && is_locked(&file).is_ok_and(|locked| !locked)

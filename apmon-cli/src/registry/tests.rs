@@ -54,7 +54,6 @@ fn an_entry_is_live_while_it_is_registered_and_stays_afterwards() {
     // The next daemon of the same file replaces it, those of others stay.
     let office = entry(Path::new("/etc/apmon/office.yaml"), "Office");
     let _office = register_in(&registry, &office).unwrap();
-    fs::write(registry.join(".half.json"), "{").unwrap();
     let again = Entry { pid: 4711, ..home() };
     let _again = register_in(&registry, &again).unwrap();
     let mut found = entries(&registry).unwrap();
@@ -181,27 +180,106 @@ fn registries_are_those_of_the_unit_the_machine_and_the_user() {
             Some((*value).to_owned())
         }
     }
-    type Row = (&'static [(&'static str, &'static str)], &'static [&'static str]);
-    let table: [Row; 4] = [
-        (&[], &["/run/apmon"]),
+    type Row = (
+        &'static [(&'static str, &'static str)],
+        &'static [&'static str],
+        &'static [&'static str],
+    );
+    let table: [Row; 7] = [
+        // As in cron.
+        (&[], &["/run/apmon", "/run/user/7/apmon"], &[]),
         (
             &[("XDG_RUNTIME_DIR", "/run/user/1000")],
             &["/run/apmon", "/run/user/1000/apmon"],
+            &[],
         ),
         (
             &[
-                ("RUNTIME_DIRECTORY", "/run/apmon:/run/b"),
+                ("RUNTIME_DIRECTORY", "/run/b:/run/apmon"),
                 ("XDG_RUNTIME_DIR", ""),
             ],
-            &["/run/apmon"],
+            &["/run/apmon", "/run/user/7/apmon"],
+            &["/run/b"],
         ),
         (
             &[("RUNTIME_DIRECTORY", "/run/b"), ("XDG_RUNTIME_DIR", "relative")],
-            &["/run/b", "/run/apmon"],
+            &["/run/apmon", "/run/user/7/apmon"],
+            &["/run/b"],
+        ),
+        (
+            &[
+                ("RUNTIME_DIRECTORY", "/run/user/8/apmon"),
+                ("XDG_RUNTIME_DIR", "/run/user/8"),
+            ],
+            &["/run/user/8/apmon", "/run/apmon"],
+            &[],
+        ),
+        (
+            &[
+                ("APMON_REGISTRY", "/tmp/own"),
+                ("RUNTIME_DIRECTORY", "/run/apmon"),
+            ],
+            &["/tmp/own"],
+            &[],
+        ),
+        (
+            &[("APMON_REGISTRY", "")],
+            &["/run/apmon", "/run/user/7/apmon"],
+            &[],
         ),
     ];
-    for (variables, expected) in table {
-        let expected: Vec<_> = expected.iter().map(PathBuf::from).collect();
-        assert_eq!(directories(&Variables(variables)), expected, "{variables:?}");
+    for (variables, common, private) in table {
+        let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect();
+        let expected = Registries {
+            common: paths(common),
+            private: paths(private),
+        };
+        let found = Registries::of(&Variables(variables), Some("/run/user/7".into()));
+        assert_eq!(found, expected, "{variables:?}");
     }
+}
+
+#[test]
+fn only_entries_that_were_being_written_are_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let registry = directory.path().join("apmon");
+    drop(register_in(&registry, &home()).unwrap());
+    let name = names(&registry).remove(0);
+    let theirs = [
+        ".keep",
+        ".half.json",
+        ".a-b.c.json",
+        ".home-0123456789abcdef.json",
+    ];
+    for file in theirs {
+        fs::write(registry.join(file), "").unwrap();
+    }
+    let ours = [format!(".{name}"), ".-0123456789abcdef.1.2.json".to_owned()];
+    for file in &ours {
+        fs::write(registry.join(file), "{").unwrap();
+    }
+    let other = Entry { pid: 4711, ..home() };
+    let _registration = register_in(&registry, &other).unwrap();
+    let left = names(&registry);
+    assert!(ours.iter().all(|file| !left.contains(file)), "{left:?}");
+    assert!(
+        theirs.iter().all(|file| left.contains(&(*file).to_owned())),
+        "{left:?}"
+    );
+}
+
+#[test]
+fn an_entry_that_was_removed_or_replaced_is_not_present() {
+    let directory = tempfile::tempdir().unwrap();
+    let registry = directory.path().join("apmon");
+    let registration = register_in(&registry, &home()).unwrap();
+    assert!(registration.is_present());
+    let path = registry.join(&names(&registry)[0]);
+    fs::rename(&path, directory.path().join("away")).unwrap();
+    assert!(!registration.is_present());
+    fs::write(&path, "").unwrap();
+    assert!(!registration.is_present());
+    fs::remove_dir_all(&registry).unwrap();
+    let again = register_in(&registry, &home()).unwrap();
+    assert!(again.is_present() && !registration.is_present());
 }

@@ -58,10 +58,25 @@ impl Directory {
         })
     }
 
+    /// Whether this user may be behind what is in this directory: root, this user, or the owner
+    /// of the directory.
+    fn may_be_of(&self, uid: u32) -> bool {
+        [0, myself(), self.owner].contains(&uid)
+    }
+
     /// Whether a file in this directory was made by a user who counts, and is nobody
     /// else's to change.
     pub(super) fn counts(&self, file: &Metadata) -> bool {
         Properties::of(file).is_ok_and(|file| file.counts(self.owner, myself()))
+    }
+}
+
+/// Whether what this user does with the files in this directory is believed: as with an entry in
+/// a registry, if it is root, this user, or the user to whom root gave the directory.
+pub(crate) fn is_believed(directory: &Path, uid: u32) -> bool {
+    match Directory::open(directory) {
+        Ok(directory) => directory.may_be_of(uid),
+        Err(_) => [0, myself()].contains(&uid),
     }
 }
 
@@ -170,6 +185,16 @@ mod tests {
         for (n, (directory, above, expected)) in table.iter().enumerate() {
             let used = directory.may_be_used(Some(above), ME);
             assert_eq!(used.is_ok(), *expected, "row {n}: {used:?}");
+        }
+    }
+
+    #[test]
+    fn in_a_directory_that_anybody_may_make_only_root_and_this_user_are_believed() {
+        let directory = tempfile::tempdir().unwrap();
+        for directory in [directory.path(), Path::new("/proc/none")] {
+            assert!(is_believed(directory, 0));
+            assert!(is_believed(directory, myself()));
+            assert!(!is_believed(directory, OTHER));
         }
     }
 

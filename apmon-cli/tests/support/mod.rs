@@ -129,7 +129,7 @@ impl Lab {
             .env("JOURNAL_STREAM", "8:1")
             .env("STATE_DIRECTORY", self.path("state"))
             // The registry of daemons.
-            .env("RUNTIME_DIRECTORY", self.path("run"));
+            .env("APMON_REGISTRY", self.path("run"));
         command
     }
 

@@ -132,7 +132,7 @@ fn measure_by(
     let mut apmon = Running::start("apmon", program, |command| {
         command.args(before).args(["run", "-v"]).args(sites);
         command.env("STATE_DIRECTORY", states);
-        command.env("RUNTIME_DIRECTORY", first.with_extension("run"));
+        command.env("APMON_REGISTRY", first.with_extension("run"));
         command.stdout(std::process::Stdio::null()).stderr(errors)
     })?;
     thread::sleep(warm_up);

@@ -156,7 +156,7 @@ impl Daemon {
         command
             .env("TZ", "UTC")
             // The registry of daemons, apart from that of the machine.
-            .env("RUNTIME_DIRECTORY", site.with_extension("run"))
+            .env("APMON_REGISTRY", site.with_extension("run"))
             // A stopped process would affect its process group.
             .process_group(0)
             .stdin(Stdio::null())

@@ -147,7 +147,7 @@ fn one_line_names_the_first_flaw_and_the_commands_for_all() {
         kind,
     };
     let untrusted = Untrusted {
-        user: 0,
+        user: 900,
         flaws: vec![
             flaw("/s", Place::Directory, FlawKind::Owner(1000)),
             flaw("/s/it's x.json", Place::File, FlawKind::Owner(1000)),
@@ -156,7 +156,7 @@ fn one_line_names_the_first_flaw_and_the_commands_for_all() {
     };
     assert_eq!(
         untrusted.to_string(),
-        r"the state is not trusted: /s belongs to another user (uid 1000) (and 2 more like it); if its content is yours, run: chown -h 0 /s '/s/it'\''s x.json' && chmod go-w /s/x.json.old"
+        r"the state is not trusted: /s belongs to another user (uid 1000) (and 2 more like it); if its content is yours, run: chown -h 900 /s '/s/it'\''s x.json' && chmod go-w /s/x.json.old"
     );
     let above = Untrusted {
         user: 0,
@@ -166,4 +166,35 @@ fn one_line_names_the_first_flaw_and_the_commands_for_all() {
         above.to_string(),
         "the state is not trusted: /home/a belongs to another user (uid 1000)"
     );
+}
+
+#[test]
+fn root_is_told_to_run_as_the_user_whose_directory_it_is() {
+    let flaw = |path: &str, place, uid| Flaw {
+        path: path.into(),
+        place,
+        kind: FlawKind::Owner(uid),
+    };
+    let text = |flaws| Untrusted { user: 0, flaws }.to_string();
+    assert_eq!(
+        text(vec![
+            flaw("/s", Place::Directory, 1000),
+            flaw("/s/x.json", Place::File, 1000)
+        ]),
+        "the state is not trusted: /s belongs to another user (uid 1000) (and 1 more like it); run apmon as that user: sudo -u '#1000' apmon ..."
+    );
+    let home = text(vec![
+        flaw("/home/a", Place::Above, 1000),
+        flaw("/home/a/s", Place::Directory, 1000),
+    ]);
+    assert!(home.ends_with("sudo -u '#1000' apmon ..."), "{home}");
+    // As either of them it would not run.
+    let two = text(vec![
+        flaw("/s", Place::Directory, 1000),
+        flaw("/s/x.json", Place::File, 1001),
+    ]);
+    assert!(two.ends_with("run: chown -h 0 /s /s/x.json"), "{two}");
+    // The directory is root's.
+    let file = text(vec![flaw("/s/x.json", Place::File, 1000)]);
+    assert!(file.ends_with("run: chown -h 0 /s/x.json"), "{file}");
 }
