@@ -2,33 +2,55 @@
 //! which they may come back.
 
 mod form;
+mod pattern;
 
-use std::{borrow::Cow, collections::BTreeSet, fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::BTreeSet,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use percent_encoding::percent_decode_str;
 use url::Url;
 
 pub use self::form::base64;
-use self::form::{decoded_payload, forms};
+use self::{
+    form::decoded_payload,
+    pattern::{MASKED, MIN_LENGTH, Pattern},
+};
 use crate::{
     notification::DeliveryError,
     outcome::{Failure, Outcome},
 };
 
-/// The shortest secret that is masked; a shorter one would match by chance.
-const MIN_LENGTH: usize = 4;
-
 /// Communities that every device has in its factory configuration. Everybody knows them, and the
 /// names of ports contain these words.
 const KNOWN_TO_ALL: &[&str] = &["public", "private"];
 
-/// What stands in place of a secret.
-const MASKED: &str = "***";
-
 /// The secrets of a monitor or a channel, which must not be shown. A clone shares them. The
 /// default has none.
 #[derive(Clone, Default)]
-pub struct Mask(Option<Arc<BTreeSet<Box<str>>>>);
+pub struct Mask(Option<Arc<Secrets>>);
+
+#[derive(Clone, Default)]
+struct Secrets {
+    all: BTreeSet<Box<str>>,
+    /// What is searched for, made at the first search: it takes much longer than the search.
+    patterns: OnceLock<Vec<Pattern>>,
+}
+
+impl Secrets {
+    fn extend(&mut self, more: impl IntoIterator<Item = Box<str>>) {
+        self.patterns.take();
+        self.all.extend(more);
+    }
+
+    fn patterns(&self) -> &[Pattern] {
+        self.patterns
+            .get_or_init(|| Pattern::of(self.all.iter().map(|secret| &**secret)))
+    }
+}
 
 impl Mask {
     /// Adds a secret: the whole of it, the words in it except the names of fields, and what it
@@ -75,7 +97,7 @@ impl Mask {
         }
     }
 
-    /// Adds a URL that is secret as a whole: its path segments, the words of its query, its user
+    /// Adds a URL that is secret as a whole: its path segments, the values of its query, its user
     /// name and password.
     pub fn add_url(&mut self, text: &str) {
         self.add_whole(text);
@@ -86,8 +108,11 @@ impl Mask {
     pub(crate) fn add_url_parts(&mut self, text: &str) {
         let Ok(url) = Url::parse(text) else { return };
         let segments = url.path().split('/');
-        let words = url.query().into_iter().flat_map(|query| query.split(['&', '=']));
-        for part in segments.chain(words).chain([url.username()]) {
+        let fields = url.query().into_iter().flat_map(|query| query.split('&'));
+        for part in segments
+            .chain(fields.flat_map(query_values))
+            .chain([url.username()])
+        {
             self.add_whole(part);
         }
         self.add_login(text);
@@ -113,19 +138,17 @@ impl Mask {
         if secret.len() < MIN_LENGTH || KNOWN_TO_ALL.contains(&secret) {
             return;
         }
-        let all = Arc::make_mut(self.0.get_or_insert_default());
-        all.insert(secret.into());
         let plain = decoded(secret);
-        if plain != secret && plain.len() >= MIN_LENGTH {
-            all.insert(plain.into());
-        }
+        let plain = (plain.len() >= MIN_LENGTH).then(|| plain.into());
+        let secrets = Arc::make_mut(self.0.get_or_insert_default());
+        secrets.extend([secret.into()].into_iter().chain(plain));
     }
 
     /// Adds all secrets of another mask.
     pub(crate) fn extend(&mut self, other: &Self) {
         let Some(other) = &other.0 else { return };
         match &mut self.0 {
-            Some(own) => Arc::make_mut(own).extend(other.iter().cloned()),
+            Some(own) => Arc::make_mut(own).extend(other.all.iter().cloned()),
             None => self.0 = Some(Arc::clone(other)),
         }
     }
@@ -136,14 +159,8 @@ impl Mask {
         self.0.is_none()
     }
 
-    /// All secrets in all their forms, the longest first: one may be a part of another.
-    fn forms(&self) -> Vec<String> {
-        let all = self.0.iter().flat_map(|all| all.iter());
-        let mut forms: Vec<_> = all.flat_map(|secret| forms(secret)).collect();
-        forms.retain(|form| form.len() >= MIN_LENGTH);
-        forms.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        forms.dedup();
-        forms
+    fn patterns(&self) -> &[Pattern] {
+        self.0.as_deref().map_or(&[], Secrets::patterns)
     }
 
     /// Replaces every secret in `text` by `***`, and the beginning of one that `...` cuts off.
@@ -152,7 +169,7 @@ impl Mask {
         if self.is_empty() || text.len() < MIN_LENGTH {
             return Cow::Borrowed(text);
         }
-        Cow::Owned(hide_forms(&self.forms(), text))
+        Cow::Owned(hide_patterns(self.patterns(), text))
     }
 
     /// Replaces every secret in a text that was cut and may end in part of one.
@@ -161,11 +178,11 @@ impl Mask {
         if self.is_empty() {
             return Cow::Borrowed(text);
         }
-        let forms = self.forms();
-        let text = hide_forms(&forms, text);
+        let patterns = self.patterns();
+        let text = hide_patterns(patterns, text);
         // The remains of a character that was cut.
         let end = text.trim_end_matches(char::REPLACEMENT_CHARACTER);
-        Cow::Owned(match longest_tail(&forms, end) {
+        Cow::Owned(match longest_tail(patterns, end) {
             Some(length) => format!("{}{MASKED}", &end[..end.len() - length]),
             None => end.to_owned(),
         })
@@ -209,19 +226,17 @@ impl fmt::Debug for Mask {
     }
 }
 
-fn hide_forms(forms: &[String], text: &str) -> String {
-    let hidden = |text: String, secret: &String| match text.contains(secret) {
-        true => text.replace(secret, MASKED),
-        false => text,
-    };
-    let text = forms.iter().fold(text.to_owned(), hidden);
+fn hide_patterns(patterns: &[Pattern], text: &str) -> String {
+    let text = patterns
+        .iter()
+        .fold(text.to_owned(), |text, pattern| pattern.hide_in(text));
     let Some(_) = text.find("...") else { return text };
     // An excerpt: what is before the dots may be part of a secret.
     let mut parts = text.split("...");
     let mut shown = String::with_capacity(text.len());
     let mut part = parts.next().unwrap_or_default();
     for next in parts {
-        match longest_tail(forms, part) {
+        match longest_tail(patterns, part) {
             Some(length) => {
                 shown.push_str(&part[..part.len() - length]);
                 shown.push_str(MASKED);
@@ -236,16 +251,8 @@ fn hide_forms(forms: &[String], text: &str) -> String {
 }
 
 /// How many bytes at the end of `text` are the beginning of one of the secrets.
-fn longest_tail(forms: &[String], text: &str) -> Option<usize> {
-    forms.iter().filter_map(|secret| tail(text, secret)).max()
-}
-
-fn tail(text: &str, secret: &str) -> Option<usize> {
-    let longest = secret.len().min(text.len());
-    (MIN_LENGTH..=longest)
-        .rev()
-        .filter(|length| secret.is_char_boundary(*length))
-        .find(|length| text.ends_with(&secret[..*length]))
+fn longest_tail(patterns: &[Pattern], text: &str) -> Option<usize> {
+    patterns.iter().filter_map(|pattern| pattern.tail(text)).max()
 }
 
 /// Whether a word is not a common one: it has a digit, or a capital letter after a small one.
@@ -255,6 +262,16 @@ fn is_uncommon(word: &str) -> bool {
         rest.contains(char::is_uppercase)
     };
     word.contains(|c: char| c.is_ascii_digit()) || is_mixed()
+}
+
+/// The parts of a query's field that may be secret. What is before `=` is a name, and our own
+/// texts have such words (`status=up`), unless nothing follows: then the `=` may be the padding of
+/// a token.
+fn query_values(field: &str) -> impl Iterator<Item = &str> {
+    let (name, value) = field.split_once('=').unwrap_or(("", field));
+    let is_token = value.chars().all(|c| c == '=') && is_uncommon(name);
+    let name = is_token.then_some(name);
+    value.split('=').chain(name)
 }
 
 fn decoded(text: &str) -> String {
@@ -370,6 +387,64 @@ mod tests {
             "got ***... (1 byte)"
         );
         assert_eq!(mask("s3cret-key").hide("waiting..."), "waiting...");
+    }
+
+    #[test]
+    fn the_names_of_a_querys_fields_are_not_masked() {
+        let mut mask = Mask::default();
+        mask.add_url("https://h.example/?status=up&token=k3y=k3yk3y&message=&dG9rZW4x==&plain");
+        assert_eq!(
+            mask.hide("status 503, token k3yk3y, message dG9rZW4x plain"),
+            "status 503, token ***, message *** ***"
+        );
+    }
+
+    #[test]
+    fn a_short_secret_is_masked_only_as_a_word() {
+        for (text, shown) in [
+            ("up since reading", "*** since reading"),
+            ("updated up-link up2", "updated ***-link up2"),
+            ("got upé, (up)_up%22", "got upé, (***)_***%22"),
+            (
+                "%22up%22 \\nup \\u0022up \\x22up",
+                "%22***%22 \\n*** \\u0022*** \\x22***",
+            ),
+            ("cupdone...", "cupdone..."),
+        ] {
+            let text = text.replace("up", "pass1");
+            let shown = shown.replace("up", "pass1");
+            assert_eq!(mask("pass1").hide(&text), shown);
+        }
+        assert_eq!(mask("a-a-a").hide("xa-a-a-a"), "xa-***");
+        assert_eq!(mask("-abc-").hide("x-abc-y"), "x***y");
+        assert_eq!(mask("pass1").hide("pass... xpass..."), "***... xpass...");
+        assert_eq!(mask("pass1word").hide("xpass1wordy"), "x***y");
+        for encoded in base64(b"x:pass1:y") {
+            assert!(mask("pass1").hide(&encoded).contains("***"));
+        }
+    }
+
+    #[test]
+    fn a_secret_added_after_a_search_is_masked_and_clones_keep_their_own() {
+        let mut first = mask("hunter2hunter2");
+        assert_eq!(first.hide("hunter2hunter2 s3cret-key"), "*** s3cret-key");
+        let before = first.clone();
+        first.add("s3cret-key");
+        assert_eq!(first.hide("hunter2hunter2 s3cret-key"), "*** ***");
+        assert_eq!(before.hide("hunter2hunter2 s3cret-key"), "*** s3cret-key");
+        let mut second = mask("other-key");
+        assert_eq!(second.hide("other-key s3cret-key"), "*** s3cret-key");
+        second.extend(&first);
+        assert_eq!(second.hide("other-key s3cret-key"), "*** ***");
+        assert_eq!(format!("{second:?}"), "Mask");
+    }
+
+    #[test]
+    fn what_is_searched_for_is_made_once() {
+        let mask = mask("hunter2hunter2");
+        let first = mask.patterns().as_ptr();
+        assert_eq!(mask.hide("hunter2hunter2"), "***");
+        assert_eq!(mask.clone().patterns().as_ptr(), first);
     }
 
     #[test]

@@ -77,12 +77,21 @@ impl SuccessCriteria<'_> {
         self.text.is_some() && self.is_status(status)
     }
 
-    /// Whether the body contains the required text; the rest is not needed then.
-    pub(crate) fn contains_text(&self, body: &[u8]) -> bool {
-        self.text.is_some_and(|text| {
-            let text = text.as_bytes();
-            !text.is_empty() && body.windows(text.len()).any(|window| window == text)
-        })
+    fn contains_text(&self, body: &[u8]) -> bool {
+        self.completes_text(body, 0)
+    }
+
+    /// Whether the required text ends after the first `searched` bytes of the body, which were
+    /// searched before; the rest is not needed then. A body of many small chunks is thus searched
+    /// once, not once for each chunk.
+    pub(crate) fn completes_text(&self, body: &[u8], searched: usize) -> bool {
+        let Some(text) = self.text.map(str::as_bytes).filter(|text| !text.is_empty()) else {
+            return false;
+        };
+        // The text may have begun in the part that was searched.
+        let from = searched.saturating_sub(text.len() - 1);
+        body.get(from..)
+            .is_some_and(|rest| rest.windows(text.len()).any(|window| window == text))
     }
 
     /// Judges an answer. 408, 429 and 5xx may be temporary, and so may a gateway's
@@ -219,6 +228,35 @@ mod tests {
         for text in ["86401", "99999999999999999999999999"] {
             assert_eq!(wait(text, None), Some(MAX_RETRY_AFTER));
         }
+    }
+
+    #[test]
+    fn a_text_is_found_wherever_chunks_divide_it() {
+        let criteria = |text| SuccessCriteria {
+            text: Some(text),
+            ..SuccessCriteria::default()
+        };
+        let body = b"{\"status\":\"ok\"}";
+        for size in 1..=body.len() {
+            let found = (0..body.len()).step_by(size).find(|searched| {
+                let end = body.len().min(searched + size);
+                criteria("\"ok\"").completes_text(&body[..end], *searched)
+            });
+            let text_end = body.len() - 1;
+            assert_eq!(found, Some((text_end - 1) / size * size), "chunks of {size}");
+        }
+        assert!(!criteria("").completes_text(body, 0));
+    }
+
+    #[test]
+    fn only_the_new_part_of_a_body_and_the_beginning_of_the_text_before_it_are_searched() {
+        let criteria = SuccessCriteria {
+            text: Some("done"),
+            ..SuccessCriteria::default()
+        };
+        assert!(criteria.completes_text(b"is done", 6));
+        assert!(criteria.completes_text(b"is done", 4));
+        assert!(!criteria.completes_text(b"is done!", 7), "it was found before");
     }
 
     #[test]

@@ -309,9 +309,10 @@ async fn receive(mut incoming: Incoming, criteria: &SuccessCriteria<'_>, receive
     while let Some(next) = incoming.frame().await {
         let Ok(frame) = next else { return };
         let Some(chunk) = frame.data_ref() else { continue };
-        let room = MAX_BODY - body.len();
+        let searched = body.len();
+        let room = MAX_BODY - searched;
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if body.len() == MAX_BODY || criteria.contains_text(body) {
+        if body.len() == MAX_BODY || criteria.completes_text(body, searched) {
             return;
         }
     }

@@ -230,15 +230,13 @@ fn json_of(notification: &Notification, key: &str) -> String {
 const MAX_VARIABLE: usize = 100_000;
 
 fn variables(notification: &Notification, key: &str) -> Vec<(&'static str, String)> {
-    // A NUL ends a variable, and scripts take a line break for the end of a record.
-    let escaped = |text: &str| printable(text).into_owned();
     let mut all = vec![
         ("APMON_TEXT", escaped(&notification.text)),
         ("APMON_SUBJECT", description::subject(notification)),
         ("APMON_SITE", escaped(&notification.site)),
         ("APMON_MONITOR", escaped(&notification.monitor)),
         ("APMON_ADDRESS", escaped(&notification.address)),
-        ("APMON_LABEL", printable(notification.kind.label()).into_owned()),
+        ("APMON_LABEL", escaped(notification.kind.label())),
         ("APMON_STATE", description::state(&notification.kind).into()),
         ("APMON_SEVERITY", description::severity(&notification.kind).into()),
         ("APMON_INCIDENT", escaped(&notification.incident)),
@@ -252,6 +250,21 @@ fn variables(notification: &Notification, key: &str) -> Vec<(&'static str, Strin
         value.truncate(value.floor_char_boundary(MAX_VARIABLE));
     }
     all
+}
+
+/// `text` with its control characters and separators of lines escaped: a NUL ends a variable, and
+/// scripts take a line break for the end of a record. All else stays, so that a name equals that
+/// of the site file; joiners for example are part of words in many languages.
+fn escaped(text: &str) -> String {
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match breaks(c) {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
 }
 
 impl fmt::Debug for Command {
@@ -291,4 +304,25 @@ impl Notifier for Command {
 fn last_part(path: &str) -> &str {
     let last = path.trim_end_matches('/').rsplit('/').next();
     last.filter(|last| !last.is_empty()).unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escaped;
+
+    #[test]
+    fn only_controls_and_separators_of_lines_are_escaped_in_a_variable() {
+        for name in [
+            "\u{646}\u{645}\u{6cc}\u{200c}\u{62f}",
+            "\u{1f469}\u{200d}\u{1f52c}",
+            "soft\u{ad}hyphen \u{feff}\u{202e}",
+            "a\\nb \"c\"",
+        ] {
+            assert_eq!(escaped(name), name);
+        }
+        assert_eq!(
+            escaped("a\0b\nc\rd\te\u{1b}\u{7f}\u{85}\u{2028}\u{2029}"),
+            "a\\u{0}b\\nc\\rd\\te\\u{1b}\\u{7f}\\u{85}\\u{2028}\\u{2029}"
+        );
+    }
 }

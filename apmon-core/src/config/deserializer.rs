@@ -224,8 +224,8 @@ impl<'de> de::SeqAccess<'de> for Items<'_> {
 /// What the value of a key is used for, as far as that decides whether it is secret.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum UseOf {
-    /// A name or a place that people must see. It is no secret, wherever it comes from, unless
-    /// it has the type of one.
+    /// What people must see to understand a failure. It is no secret, wherever it comes from,
+    /// unless it has the type of one.
     Label,
     /// A URL that is requested of somebody else, who is not the target.
     Elsewhere,
@@ -236,9 +236,20 @@ enum UseOf {
 impl UseOf {
     fn of(key: &str) -> Self {
         match key {
+            // Names, places and receivers.
             "name" | "type" | "then" | "address" | "email" | "from_address" | "smtp_host" | "program" => {
                 Self::Label
             }
+            // What an answer is compared with, and what is chosen from a device's answer. A failure
+            // has to say what was expected and what came instead.
+            "expect" | "expect_status" | "success_statuses" | "ssl_fingerprint" | "port" | "mac"
+            | "allow_macs" | "ignore_ports" | "ignore_disks" => Self::Label,
+            // Words of a protocol (`ipv4`, `MX`, `text/plain`), which our own texts use as well.
+            "address_family" | "resolver" | "record_type" | "content_type" | "expect_type" | "version"
+            | "auth_protocol" | "priv_protocol" | "starttls" | "mac_changes" | "facility" | "preset"
+            | "request_method" | "request_encoding" => Self::Label,
+            // Paths, which an error about the file begins with. What the file contains is secret.
+            "ssl_ca_file" | "community_file" | "auth_password_file" | "priv_password_file" => Self::Label,
             "heartbeat_url" => Self::Elsewhere,
             _ => Self::Content,
         }

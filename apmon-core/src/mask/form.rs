@@ -26,8 +26,9 @@ const SCRIPT: &AsciiSet = &RESERVED
 /// The longest secret whose encodings are masked too: a longer one is a document.
 const MAX_ENCODED: usize = 4096;
 
-/// The forms in which `secret` may come back.
-pub(super) fn forms(secret: &str) -> Vec<String> {
+/// The forms in which `secret` may come back as a text: itself, and with some of its characters
+/// escaped.
+pub(super) fn texts(secret: &str) -> Vec<String> {
     let mut forms = vec![secret.to_owned()];
     if secret.len() > MAX_ENCODED {
         return forms;
@@ -52,8 +53,17 @@ pub(super) fn forms(secret: &str) -> Vec<String> {
         html(secret, "&#x27;"),
         html(secret, "&apos;"),
     ]);
+    forms
+}
+
+/// The forms in which `secret` may come back if all its bytes are encoded, by themselves or in a
+/// longer text.
+pub(super) fn encodings(secret: &str) -> Vec<String> {
+    if secret.len() > MAX_ENCODED {
+        return Vec::new();
+    }
     let hex = crate::secret::hex(secret.as_bytes());
-    forms.extend([hex.to_ascii_uppercase(), hex]);
+    let mut forms = vec![hex.to_ascii_uppercase(), hex];
     forms.extend(base64(secret.as_bytes()));
     forms.extend(base64_inside(secret.as_bytes()));
     forms
