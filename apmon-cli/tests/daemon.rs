@@ -255,7 +255,9 @@ fn a_site_whose_lock_is_held_starts_once_it_is_free() {
     }
     let mut holder = lab.start(&["run", "-v", "two.yaml"]);
     holder.wait_for_err("Two: watching 1 monitor");
-    let mut both = lab.start(&["run", "-v", "one.yaml", "two.yaml"]);
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(lab.path("state"), everybody).unwrap();
+    let mut both = lab.start(&["run", "-v", "--trust-state-dir", "one.yaml", "two.yaml"]);
     both.wait_for_err("1 of 2 sites is not running yet; retrying");
     both.wait_for_err("One: watching 1 monitor");
     holder.stop().assert_code(0);
@@ -264,6 +266,11 @@ fn a_site_whose_lock_is_held_starts_once_it_is_free() {
     both.wait_for_err("site{file=two.yaml}: web: Up");
     let output = both.stop();
     output.assert_code(0);
+    let warnings = output
+        .err
+        .iter()
+        .filter(|line| line.contains("; used anyway because"));
+    assert_eq!(warnings.count(), 2, "one for each site: {:?}", output.err);
     for file in ["one.yaml", "two.yaml"] {
         let is_summary = |line: &&String| {
             line.contains(&format!("site{{file={file}}}: ")) && line.contains("; started late by ")

@@ -169,7 +169,7 @@ fn one_line_names_the_first_flaw_and_the_commands_for_all() {
 }
 
 #[test]
-fn root_is_told_to_run_as_the_user_whose_directory_it_is() {
+fn for_root_the_hint_is_to_run_as_the_user_whose_directory_it_is() {
     let flaw = |path: &str, place, uid| Flaw {
         path: path.into(),
         place,
