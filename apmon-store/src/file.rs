@@ -52,6 +52,7 @@ pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Makes the names in the directory of `path` durable.
+#[cfg(feature = "sqlite")]
 pub(crate) fn sync_directory(path: &Path) -> Result<(), StoreError> {
     let synced = match open_directory(path)? {
         Some(opened) => sync_names(&opened),
