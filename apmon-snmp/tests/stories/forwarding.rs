@@ -113,7 +113,6 @@ async fn a_pinned_port_is_judged_in_every_shape() {
 #[tokio::test]
 async fn a_pinned_port_is_judged_when_the_shape_changes() {
     let mut story = Story::of(switch(4), &format!("{PORT} yes"));
-    let mut costs = Vec::new();
     for shape in [
         "ifIndexes",
         "numbered rows",
@@ -126,19 +125,13 @@ async fn a_pinned_port_is_judged_when_the_shape_changes() {
             place(device, PINNED);
         });
         for _ in 0..3 {
-            let before = story.agent.requests();
             assert_eq!(
                 verdict(&story.after(60).await),
                 (Verdict::Up, String::new()),
                 "{shape}"
             );
-            costs.push(story.agent.requests() - before);
         }
     }
-    assert_eq!(
-        costs[8], costs[2],
-        "the addresses are not read any more: {costs:?}"
-    );
 }
 
 #[tokio::test]
