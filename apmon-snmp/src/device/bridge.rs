@@ -140,6 +140,12 @@ pub(crate) fn lacks_addresses(data: &PollData, by_vlan: bool) -> bool {
     ForwardingTable::read(data, columns).unread > 0
 }
 
+/// Whether the table of Q-BRIDGE-MIB (`by_vlan`) or BRIDGE-MIB was read to its end and the index
+/// of each of its rows has the MAC address, so that the column of addresses need not be read.
+pub(crate) fn has_addresses_in_indexes(data: &PollData, by_vlan: bool) -> bool {
+    forwarding_table::has_addresses_in_indexes(data, if by_vlan { &BY_VLAN } else { &PLAIN })
+}
+
 /// Whether Q-BRIDGE-MIB has every row of BRIDGE-MIB.
 pub(crate) fn is_plain_redundant(data: &PollData) -> bool {
     let (by_vlan, plain) = (

@@ -187,6 +187,11 @@ impl DeviceProfile {
         self.with_addresses.insert(table)
     }
 
+    /// Reads a table of stations without the column of addresses from the next poll on.
+    pub(super) fn leave_addresses(&mut self, table: Table) {
+        self.with_addresses.remove(table);
+    }
+
     /// Accepts a poll as complete, so that the next one continues from it. Otherwise the
     /// next poll requests the same objects again.
     pub(super) fn accept(&mut self, data: &PollData, parts: RareParts, numbering: &Numbering) {
@@ -221,5 +226,20 @@ impl DeviceProfile {
         let number = usize::try_from(number?).ok()?;
         let shown = numbering.ports.len();
         (shown < number && shown < self.numbering.ports.len()).then_some((shown, number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::table::STATIONS, DeviceProfile};
+
+    #[test]
+    fn addresses_that_were_left_are_read_again_when_they_are_needed() {
+        let mut profile = DeviceProfile::default();
+        assert!(profile.read_addresses(STATIONS));
+        assert!(!profile.read_addresses(STATIONS));
+        profile.leave_addresses(STATIONS);
+        assert!(profile.with_addresses.is_empty());
+        assert!(profile.read_addresses(STATIONS));
     }
 }

@@ -159,6 +159,9 @@ impl PortsPoll {
         for (table, by_vlan) in [(VLAN_STATIONS, true), (STATIONS, false)] {
             if bridge::lacks_addresses(&self.data, by_vlan) && profile.read_addresses(table) {
                 tables.push(table);
+            } else if bridge::has_addresses_in_indexes(&self.data, by_vlan) {
+                // The agent has been replaced or updated.
+                profile.leave_addresses(table);
             }
         }
         if !tables.is_empty() {

@@ -146,8 +146,7 @@ pub(super) async fn read(
 fn index_octets(table: &[Object]) -> usize {
     match table[0] {
         // A filtering database and a MAC address, or a MAC address alone.
-        mib::DOT1Q_TP_FDB_PORT | mib::DOT1Q_TP_FDB_STATUS => 12,
-        mib::DOT1D_TP_FDB_PORT | mib::DOT1D_TP_FDB_STATUS => 12,
+        column if is_of_stations(column) => 12,
         // An ifIndex and an IPv4 address, or an address of either kind.
         mib::IP_NET_TO_MEDIA_PHYS_ADDRESS => 10,
         mib::IP_NET_TO_PHYSICAL_PHYS_ADDRESS => 20,
@@ -163,5 +162,21 @@ fn limit(table: &[Object]) -> usize {
         MOST_PORTS
     } else {
         MOST_ROWS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_indexes_of_every_column_of_stations_are_estimated_alike() {
+        for table in [VLAN_STATIONS, STATIONS] {
+            for column in with_addresses(table) {
+                assert_eq!(index_octets(&[*column]), 12);
+            }
+            assert_eq!(index_octets(with_addresses(table)), index_octets(table));
+        }
+        assert_eq!(index_octets(STATES), 3);
     }
 }

@@ -111,6 +111,30 @@ async fn a_pinned_port_is_judged_in_every_shape() {
 }
 
 #[tokio::test]
+async fn a_pinned_port_is_judged_when_the_shape_changes() {
+    let mut story = Story::of(switch(4), &format!("{PORT} yes"));
+    for shape in [
+        "ifIndexes",
+        "numbered rows",
+        "ifIndexes",
+        "numbered rows, by VLAN",
+    ] {
+        let (_, place) = SHAPES.iter().find(|(name, _)| *name == shape).unwrap();
+        story.change(|device| {
+            clear(device);
+            place(device, PINNED);
+        });
+        for _ in 0..3 {
+            assert_eq!(
+                verdict(&story.after(60).await),
+                (Verdict::Up, String::new()),
+                "{shape}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_table_that_is_read_whole_says_who_is_absent() {
     for (shape, place) in SHAPES {
         let mut story = Story::of(switch(4), &format!("{PORT} yes"));

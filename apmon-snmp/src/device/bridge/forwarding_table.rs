@@ -155,6 +155,16 @@ fn address(index: &[u32], prefix: usize, column: Option<&Value>) -> Option<Mac> 
     }
 }
 
+/// Whether a table has rows, was read to its end, and has the MAC address of each row in its
+/// index.
+pub(super) fn has_addresses_in_indexes(data: &PollData, columns: &FdbColumns) -> bool {
+    let all = [columns.port, columns.status];
+    let is_read = all.iter().all(|column| data.failure(column).is_none());
+    let mut rows = all.iter().flat_map(|column| data.rows(column));
+    let has_rows = all.iter().any(|column| data.has(column));
+    is_read && has_rows && rows.all(|row| in_index(&row.index, columns.prefix).is_some())
+}
+
 /// The MAC address in an index: after as many numbers as the standard says, or at the end and
 /// after its length.
 fn in_index(index: &[u32], prefix: usize) -> Option<Mac> {

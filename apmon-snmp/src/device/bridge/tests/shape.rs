@@ -131,6 +131,31 @@ fn the_addresses_of_numbered_rows_are_in_their_column() {
 }
 
 #[test]
+fn addresses_need_not_be_read_once_every_index_has_one() {
+    let port = mib::DOT1D_TP_FDB_PORT;
+    let mut data = switch(&[(port, &[(A, 1), (&[2], 2)])]);
+    with_addresses(
+        &mut data,
+        mib::DOT1D_TP_FDB_ADDRESS,
+        &[(&[2], &[2, 0, 0, 0, 0, 11])],
+    );
+    assert!(!lacks_addresses(&data, false));
+    assert!(!has_addresses_in_indexes(&data, false), "the second row needs it");
+    let mut data = switch(&[(port, &[(A, 1), (B, 2)])]);
+    assert!(has_addresses_in_indexes(&data, false));
+    assert!(
+        !has_addresses_in_indexes(&data, true),
+        "an empty table says nothing"
+    );
+    let column = Column {
+        rows: Vec::new(),
+        failure: Some("no answer".into()),
+    };
+    data.put_column(mib::DOT1D_TP_FDB_STATUS, column);
+    assert!(!has_addresses_in_indexes(&data, false), "not read to its end");
+}
+
+#[test]
 fn an_address_column_that_contradicts_the_index_makes_the_row_unreadable() {
     let columns: &[(Object, Rows<'_>)] = &[(mib::DOT1D_TP_FDB_PORT, &[(A, 1), (B, 1), (C, 2)])];
     let mut data = switch(columns);
