@@ -283,8 +283,7 @@ impl Dispatcher {
                 }
             }
             TaskResult::Delivery { channel, key, result } => {
-                let now = self.shared.clock.now();
-                self.delivery.attempt_finished(&channel, &key, result, now);
+                self.attempt_finished(&channel, &key, result);
             }
             TaskResult::Heartbeat { source, sent, result } => {
                 let now = self.shared.clock.now().mono;
