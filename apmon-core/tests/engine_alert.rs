@@ -83,6 +83,36 @@ mod no_alert_is_lost {
         }
     }
 
+    /// Its end waits when the service gets another id.
+    #[tokio::test(start_paused = true)]
+    async fn a_renamed_service_gets_the_waiting_end_also_while_alarms_are_off() {
+        let site = Site::down();
+        let renamed = Recorder::new();
+        let alarms_off = Policy {
+            alarms: false,
+            ..every(10)
+        };
+        let plan = |policy: &Policy| {
+            let mut plan = site.plan(policy.clone());
+            plan.channels[0].keyed = true;
+            plan
+        };
+        let daemon = site.start(plan(&every(10)));
+        sleep(20).await;
+        assert_eq!(site.recorder.labels(), ["NEW OUTAGE"]);
+        daemon.reload(plan(&alarms_off)).await;
+        site.recorder.set(Answer::Unavailable);
+        site.target.set(Response::Up);
+        sleep(20).await;
+        let mut with_new_id = plan(&alarms_off).notify("c2", renamed.clone());
+        with_new_id.channels.remove(0);
+        with_new_id.channels[0].keyed = true;
+        daemon.reload(with_new_id).await;
+        sleep(20).await;
+        assert_eq!(renamed.labels(), ["RECOVERY"]);
+        daemon.stop().await;
+    }
+
     /// A state file that still contains a reminder of an outage that has ended.
     #[tokio::test(start_paused = true)]
     async fn an_outdated_reminder_on_disk_is_not_sent() {
