@@ -145,7 +145,7 @@ pub enum NotificationKind {
     Recovery,
     /// The monitor could not be checked for a long time.
     Unknown,
-    /// The monitor can be checked again.
+    /// The monitor can be checked again, or was removed from the site file while it could not be.
     Known,
     /// The monitor was removed from the site file while down.
     NoLongerWatched,

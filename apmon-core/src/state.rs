@@ -201,6 +201,16 @@ impl OwnState {
         })
     }
 
+    /// Notes that this channel is not owed the end of the incident any more.
+    pub(crate) fn cancel_owed(&mut self, incident: &str, channel: &str) {
+        for owed in &mut self.owed_ends {
+            if owed.notification.incident == incident {
+                owed.channels.retain(|id| id != channel);
+            }
+        }
+        self.owed_ends.retain(|owed| !owed.channels.is_empty());
+    }
+
     fn owed_end(&self, incident: &str) -> Option<&OwedEnd> {
         self.owed_ends
             .iter()

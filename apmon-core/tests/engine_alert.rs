@@ -51,6 +51,68 @@ mod no_alert_is_lost {
         daemon.stop().await;
     }
 
+    /// It is back before, or after, the attempt that was in progress has ended.
+    #[tokio::test(start_paused = true)]
+    async fn an_end_that_is_delivered_while_its_channel_leaves_is_not_sent_again() {
+        for (answers_after, back_after) in [(10, 60), (15, 5)] {
+            let site = Site::down();
+            let other = Recorder::new();
+            let without = || {
+                let mut plan = site.plan(every(10)).notify("d", other.clone());
+                plan.channels.remove(0);
+                plan
+            };
+            let with = || site.plan(every(10)).notify("d", other.clone());
+            let daemon = site.start(with());
+            sleep(20).await;
+            assert_eq!(site.recorder.labels(), ["NEW OUTAGE"]);
+            site.recorder.set_delay(secs(answers_after));
+            site.target.set(Response::Up);
+            while site.recorder.attempts() < 2 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            daemon.reload(without()).await;
+            sleep(back_after).await;
+            daemon.reload(with()).await;
+            sleep(200).await;
+            assert_eq!(site.recorder.labels(), ["NEW OUTAGE", "RECOVERY"]);
+            assert_eq!(other.labels(), ["NEW OUTAGE", "RECOVERY"]);
+            assert!(site.store.state("a").own.owed_ends.is_empty());
+            assert!(site.store.outbox().is_empty());
+            daemon.stop().await;
+        }
+    }
+
+    /// Its end waits when the service gets another id.
+    #[tokio::test(start_paused = true)]
+    async fn a_renamed_service_gets_the_waiting_end_also_while_alarms_are_off() {
+        let site = Site::down();
+        let renamed = Recorder::new();
+        let alarms_off = Policy {
+            alarms: false,
+            ..every(10)
+        };
+        let plan = |policy: &Policy| {
+            let mut plan = site.plan(policy.clone());
+            plan.channels[0].keyed = true;
+            plan
+        };
+        let daemon = site.start(plan(&every(10)));
+        sleep(20).await;
+        assert_eq!(site.recorder.labels(), ["NEW OUTAGE"]);
+        daemon.reload(plan(&alarms_off)).await;
+        site.recorder.set(Answer::Unavailable);
+        site.target.set(Response::Up);
+        sleep(20).await;
+        let mut with_new_id = plan(&alarms_off).notify("c2", renamed.clone());
+        with_new_id.channels.remove(0);
+        with_new_id.channels[0].keyed = true;
+        daemon.reload(with_new_id).await;
+        sleep(20).await;
+        assert_eq!(renamed.labels(), ["RECOVERY"]);
+        daemon.stop().await;
+    }
+
     /// A state file that still contains a reminder of an outage that has ended.
     #[tokio::test(start_paused = true)]
     async fn an_outdated_reminder_on_disk_is_not_sent() {

@@ -245,6 +245,40 @@ async fn heartbeats_are_on_time_beside_a_dead_target_and_a_channel_that_hangs() 
     assert_every(&cron.heartbeats.times("http://h/"), 60.0, 5.1, 10);
 }
 
+/// The check ends after the pass has waited for its other deliveries.
+#[tokio::test(start_paused = true)]
+async fn an_outage_that_a_pass_finds_at_its_end_is_delivered_by_it_once() {
+    let cron = Cron::new();
+    let (dead, late) = (Target::new(), Target::new());
+    dead.set(Response::Silent);
+    let every_19 = Policy {
+        check_every: secs(19),
+        max_retries: n(1),
+        max_try: secs(15),
+        ..Policy::default()
+    };
+    let mut plan = Plan::new("s")
+        .watch(dead.monitor(watch("dead", defaults())))
+        .watch(late.monitor(watch("late", every_19)))
+        .notify("c", cron.recorder.clone());
+    plan.delivery_timeout = secs(5);
+    cron.recorder.set_delay(secs(3));
+    let (report, ()) = tokio::join!(cron.pass(&plan), async {
+        sleep(90).await;
+        late.set(Response::Silent);
+    });
+    assert_eq!(report.undelivered, 0, "{report:?}");
+    let received = cron.recorder.received();
+    let monitors: Vec<_> = received
+        .iter()
+        .map(|it| it.notification.monitor.as_str())
+        .collect();
+    assert_eq!(monitors, ["dead", "late"]);
+    assert!(received[1].at > secs(106), "after the time for the others");
+    cron.pass(&plan).await;
+    assert_eq!(cron.recorder.attempts(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_becomes_soft_while_a_pass_waits_is_left_to_the_next_one() {
     let cron = Cron::new();

@@ -231,14 +231,15 @@ impl Deliveries {
         notification
     }
 
-    /// Processes the result of an attempt.
+    /// Processes the result of an attempt. Returns the notification if it was delivered although
+    /// its channel had left the site file meanwhile.
     pub(super) fn attempt_finished(
         &mut self,
         channel: &str,
         key: &str,
         result: Result<(), DeliveryError>,
         now: Now,
-    ) {
+    ) -> Option<OutboxEntry> {
         if let Some(since) = self.stats.record_attempt(channel, &result, now.wall) {
             let lasted = now.wall.duration_since(since).unsigned_abs();
             tracing::info!(
@@ -252,6 +253,11 @@ impl Deliveries {
             Some(AttemptResult::Delivered(entry)) => {
                 tracing::debug!(channel, key, "notification delivered");
                 self.record(&entry, DeliveryFate::Delivered, now);
+            }
+            Some(AttemptResult::OrphanDelivered(entry)) => {
+                tracing::debug!(channel, key, "notification delivered");
+                self.record(&entry, DeliveryFate::Delivered, now);
+                return Some(entry);
             }
             Some(AttemptResult::Retried(entry)) => {
                 self.publish(&entry, None, now);
@@ -278,6 +284,7 @@ impl Deliveries {
             Some(AttemptResult::Dropped(entry)) => self.report_dropped(vec![entry], now),
             Some(AttemptResult::Replaced(entry)) => self.record(&entry, DeliveryFate::Replaced, now),
         }
+        None
     }
 
     fn publish(&self, entry: &OutboxEntry, fate: Option<DeliveryFate>, now: Now) {

@@ -218,12 +218,6 @@ impl Dispatcher {
         }
     }
 
-    fn start_deliveries(&mut self, now: Now) {
-        for attempt in self.delivery.start(now) {
-            self.tasks.spawn(attempt.run());
-        }
-    }
-
     fn start_commit(&mut self, now: Now) {
         if let Some(waited) = self.persistence.stall(&mut self.delivery, now) {
             self.report_notified(&waited);
@@ -243,7 +237,7 @@ impl Dispatcher {
         let moments = [
             self.monitors.wake_at(),
             self.self_monitor.wake_at(),
-            self.delivery.wake_at(),
+            self.delivery_wake_at(),
             self.persistence.wake_at(&self.delivery),
             self.pass_end_wake_at(),
         ];
@@ -283,8 +277,7 @@ impl Dispatcher {
                 }
             }
             TaskResult::Delivery { channel, key, result } => {
-                let now = self.shared.clock.now();
-                self.delivery.attempt_finished(&channel, &key, result, now);
+                self.attempt_finished(&channel, &key, result);
             }
             TaskResult::Heartbeat { source, sent, result } => {
                 let now = self.shared.clock.now().mono;
@@ -443,6 +436,7 @@ impl Dispatcher {
             });
             let until = hold.as_ref().map(|hold| hold.until);
             self.delivery.send(&addressed, until, now);
+            self.prolong_pass(now);
             if let Some(hold) = &hold {
                 self.hold(&addressed.notification, hold, now);
             }

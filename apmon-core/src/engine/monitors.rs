@@ -1,6 +1,7 @@
 //! The monitors at run time: which one is due, which are being checked, and the states of those
 //! that are retired.
 
+mod owed;
 mod part;
 
 use std::{
@@ -22,10 +23,7 @@ use crate::{
     monitor::{Monitor, Policy, Watch},
     notification::Notification,
     read::RecentResult,
-    rule::{
-        route,
-        schedule::{self, Grid},
-    },
+    rule::schedule::{self, Grid},
     state::{MonitorState, OwnState},
     store::RecentByMonitor,
     time::{Mono, Now},
@@ -309,54 +307,6 @@ impl Monitors {
     pub(super) fn has_outage(&self, notification: &Notification) -> bool {
         let runtime = self.named(&notification.monitor);
         runtime.and_then(|(_, runtime)| runtime.state.own.incident.as_ref()) == Some(&notification.incident)
-    }
-
-    /// Notes that an incident has been announced to these channels as well: they get its end, also
-    /// if it is still owed to others. Returns the index of the monitor if its state has changed.
-    pub(super) fn announce(&mut self, notification: &Notification, channels: &[String]) -> Option<usize> {
-        let index = *self.by_name.get(&notification.monitor)?;
-        let runtime = self.at_mut(index)?;
-        let own = &runtime.state.own;
-        // Not copied for nothing: a store may share it.
-        if !own.has_open_incident(&notification.incident) {
-            let has_new = own.owes_to_others(notification, channels);
-            return has_new.then(|| {
-                let own = &mut Arc::make_mut(&mut runtime.state).own;
-                own.owe_to(notification, channels);
-                index
-            });
-        }
-        if own.is_announced_to(&notification.incident, channels) {
-            return None;
-        }
-        route::announce(&mut Arc::make_mut(&mut runtime.state).own, notification, channels).then_some(index)
-    }
-
-    /// Notes that a channel is still to get the end of an incident. Returns the index of the
-    /// monitor if it runs.
-    pub(super) fn owe(&mut self, end: &Notification, channel: String) -> Option<usize> {
-        let index = self.by_name.get(&end.monitor).copied();
-        let state = match index {
-            Some(index) => &mut self.at_mut(index)?.state,
-            None => self.retired.get_mut(&end.monitor)?,
-        };
-        Arc::make_mut(state).own.owe(end, vec![channel]);
-        index
-    }
-
-    /// The running monitors some of whose channels are owed an end.
-    pub(super) fn owing(&self) -> Vec<usize> {
-        let runtimes = self.runtimes.iter().enumerate();
-        let owing = runtimes.filter_map(|(index, runtime)| {
-            let own = &runtime.as_ref()?.state.own;
-            (!own.owed_ends.is_empty()).then_some(index)
-        });
-        owing.collect()
-    }
-
-    /// The removed monitors some of whose channels are owed an end.
-    pub(super) fn retired_owing(&self) -> Vec<String> {
-        self.retired.owing()
     }
 
     /// The state of a removed monitor.

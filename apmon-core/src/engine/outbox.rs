@@ -3,6 +3,7 @@
 //! dropped when its outage is over.
 
 mod fallback;
+mod orphan;
 mod queue;
 mod saving;
 mod status;
@@ -61,6 +62,9 @@ pub(super) struct Outbox {
 pub(super) enum AttemptResult {
     /// The notification was delivered; its entry is finished.
     Delivered(OutboxEntry),
+    /// The notification was delivered although its channel had left the site file meanwhile, and
+    /// its entry had been removed.
+    OrphanDelivered(OutboxEntry),
     /// The attempt failed; there will be another.
     Retried(OutboxEntry),
     /// The notification was refused; it is kept.
@@ -260,6 +264,9 @@ impl Outbox {
     ) -> Option<AttemptResult> {
         let queue = self.queues.get_mut(channel)?;
         let position = queue.finish(key)?;
+        if queue.item(position).is_none() {
+            return self.finish_orphan(channel, &result, now.mono);
+        }
         let failures = queue.failures;
         let item = queue.item_mut(position)?;
         let error = match result {
@@ -354,26 +361,6 @@ impl Outbox {
                 }
             }
         }
-    }
-
-    /// Removes the entries of channels that no longer exist, each with the moment of its
-    /// decision.
-    pub(super) fn retain_channels(&mut self, known: &HashSet<&str>) -> Vec<(OutboxEntry, Mono)> {
-        let mut orphans = Vec::new();
-        self.queues.retain(|channel, queue| {
-            if known.contains(channel.as_str()) {
-                return true;
-            }
-            orphans.extend(queue.drain());
-            queue.in_flight().is_some()
-        });
-        let orphans = orphans.into_iter();
-        orphans
-            .map(|item| {
-                let decided = item.decided;
-                (self.settle(item), decided)
-            })
-            .collect()
     }
 
     /// Retries the entries of one channel, or of all, at once.

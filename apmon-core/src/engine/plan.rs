@@ -107,7 +107,9 @@ impl Plan {
         let attempt = timeouts.fold(self.delivery_timeout, Duration::max);
         let end = attempt.max(self.longest_check().saturating_add(schedule::LONGEST_SLACK));
         let heartbeat = self.delivery_timeout.saturating_add(GRACE);
-        [end, heartbeat, PASS_MARGIN]
+        // What a check decides at the end waits for the attempt before it.
+        let deliveries = attempt.saturating_mul(2).saturating_add(GRACE);
+        [end, deliveries, heartbeat, PASS_MARGIN]
             .into_iter()
             .fold(self.longest_retries(), Duration::saturating_add)
     }

@@ -240,7 +240,7 @@ pub fn remind(context: &RuleContext, watch: &Watch, state: &mut MonitorState, no
 }
 
 /// Decides what follows from the removal of a monitor from the site file: its incidents end,
-/// and a notification is sent if it was down and that had been announced.
+/// and a notification is sent of the end of each that had been announced.
 pub fn removed(context: &RuleContext, watch: &Watch, state: &mut MonitorState, now: Now) -> Effects {
     let builder = NotificationBuilder { context, watch, now };
     let before = state.clone();
@@ -256,8 +256,7 @@ pub fn removed(context: &RuleContext, watch: &Watch, state: &mut MonitorState, n
     state.down_count = 0;
     state.notified_count = 0;
     state.last_notified = None;
-    state.own.unknown_since = None;
-    state.own.unknown_incident = None;
+    let unknown_end = builder.unknown_removed_notification(state);
     state.own.up_since = None;
     state.own.alarms_off_since = None;
     state.mono = MonoTimes::default();
@@ -279,7 +278,8 @@ pub fn removed(context: &RuleContext, watch: &Watch, state: &mut MonitorState, n
     };
     let before = StateBefore::of(&before);
     incidents(&mut effects, &before, state);
-    address(&mut effects, notification, context, &watch.policy, state);
+    let notifications = unknown_end.into_iter().chain(notification);
+    address(&mut effects, notifications, context, &watch.policy, state);
     if context.keeps_history {
         let rows = record::removal(&effects, &watch.name, &before, now);
         effects.history = Some(Box::new(rows));

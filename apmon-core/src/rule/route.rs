@@ -152,7 +152,14 @@ impl Routes {
             false => Vec::new(),
         };
         if !self.off {
-            let (now, later) = self.divide(announced_to, kind, policy);
+            let renamed = self.keyed_in_place_of_missing(&announced_to, kind);
+            let (mut now, later) = self.divide(announced_to, kind, policy);
+            now.extend(
+                renamed
+                    .into_iter()
+                    .filter(|id| !now.contains(id))
+                    .collect::<Vec<_>>(),
+            );
             recipients.extend(
                 now.into_iter()
                     .filter(|id| !recipients.contains(id))
@@ -166,6 +173,24 @@ impl Routes {
             notification,
             recipients,
         })
+    }
+
+    /// The services that keep incidents by a key, if a channel to which this one was announced is
+    /// not in the site file any more: it may be one of them, under a new id.
+    fn keyed_in_place_of_missing(&self, announced_to: &[String], kind: &NotificationKind) -> Vec<String> {
+        let is_missing = |id: &String| !self.routes.iter().any(|route| route.id == *id);
+        if !announced_to.iter().any(is_missing) {
+            return Vec::new();
+        }
+        let keyed = self.routes.iter().filter(|route| {
+            route.keyed && route.switches.are_on(kind.switch()) && !self.is_fallback(&route.id)
+        });
+        keyed.map(|route| route.id.clone()).collect()
+    }
+
+    /// Whether the channel `id` keeps an incident open until it gets the end.
+    pub(crate) fn is_keyed(&self, id: &str) -> bool {
+        self.routes.iter().any(|route| route.keyed && route.id == id)
     }
 
     /// Divides the channels to which an incident was announced into those that get its end now,

@@ -138,8 +138,14 @@ impl Sentence<'_> {
     /// The text for a monitor that was removed from the site file while down.
     #[must_use]
     pub fn no_longer_watched(&self, lasted: Duration) -> String {
+        self.removed_while("down", lasted)
+    }
+
+    /// The text for a monitor that was removed from the site file while it `was` "down" or
+    /// "unknown".
+    pub(crate) fn removed_while(&self, was: &str, lasted: Duration) -> String {
         format!(
-            "{} is no longer watched at {} (was down for {})",
+            "{} is no longer watched at {} (was {was} for {})",
             self.head(),
             clock(self.at, self.zone),
             duration(lasted)

@@ -225,3 +225,24 @@ async fn a_daemon_that_is_asked_at_once_knows_the_parts_of_the_last_one() {
     assert_eq!(status.monitors[0].parts[0].state, Condition::Down);
     daemon.stop().await;
 }
+
+/// The incident that a receiver keeps open ends with the part.
+#[tokio::test(start_paused = true)]
+async fn a_part_that_vanishes_after_it_was_reported_as_unknown_gets_its_end() {
+    let says = Says::new(&[("eth0", up()), ("eth1", unknown())]);
+    let (mut stage, phone, store) = stage([says.monitor(policy())]);
+    stage.run_for(secs(600)).await;
+    let began = phone.take();
+    assert_eq!(began[0].notification.kind.label(), "UNKNOWN");
+    says.list(up(), &[("eth0", up())]);
+    stage.run_for(secs(600)).await;
+    let [ended] = &phone.take()[..] else { panic!() };
+    let ended = &ended.notification;
+    assert_eq!(
+        (ended.kind.label(), ended.monitor.as_str()),
+        ("KNOWN", "switch/eth1")
+    );
+    assert_eq!(ended.incident, began[0].notification.incident);
+    assert!(store.state("switch/eth1").own.announced_to.is_empty());
+    stage.stop().await;
+}

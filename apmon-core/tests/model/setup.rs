@@ -34,7 +34,10 @@ pub const CHANNELS: [ChannelSpec; 6] = [
     },
     channel("mail:ops", [true, true, true], true, true),
     channel("mail:boss", [true, false, false], true, true),
-    channel("spare", [true, true, true], false, false),
+    ChannelSpec {
+        is_keyed: true,
+        ..channel("spare", [true, true, true], false, false)
+    },
     channel("mail:log", [false, true, true], true, false),
 ];
 

@@ -95,11 +95,13 @@ impl Deliveries {
         let policy = monitors.policy_of(&notification.monitor);
         let own = monitors.own_state(&notification.monitor);
         let recipients: Vec<&str> = self.routes.recipients(&notification.kind, &policy).collect();
-        // While alarms are off, an end goes to nobody who is not waiting for it.
+        // While alarms are off, an end goes to nobody who is not waiting for it; a service under a
+        // new id may be the one that keeps the incident open.
         let is_silent = notification.kind.ends_incident() && !policy.alarms;
         let new_channels: Vec<String> = recipients
             .iter()
-            .filter(|id| !is_silent && !entry.addressed.iter().any(|had| had == *id))
+            .filter(|id| !is_silent || self.routes.is_keyed(id))
+            .filter(|id| !entry.addressed.iter().any(|had| had == *id))
             .filter(|id| !own.is_some_and(|own| own.owes_to(&notification.incident, id)))
             .filter(|id| !self.outbox.contains(id, notification))
             .map(|id| (*id).to_owned())

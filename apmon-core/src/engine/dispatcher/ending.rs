@@ -40,7 +40,8 @@ pub(super) struct PassEnd {
 /// How long a pass waits at its end.
 #[derive(Clone, Copy, Debug)]
 struct PassWaits {
-    /// For deliveries.
+    /// For deliveries: none starts later, and those in progress then end within their timeouts. A
+    /// notification that is decided meanwhile prolongs it.
     outbox: Mono,
     /// For checks and heartbeats that fell due meanwhile.
     checks: Mono,
@@ -69,6 +70,46 @@ fn may_have_stopped_another(age: Duration) -> bool {
 }
 
 impl Dispatcher {
+    /// Whether the pass is about to end, so that a delivery that began now could be cut off, and
+    /// would be repeated by the next pass.
+    pub(super) fn is_outbox_closed(&self, now: Now) -> bool {
+        let end = self.pass_end.as_ref();
+        end.is_some_and(|end| {
+            let is_over = end.waits.is_some_and(|waits| now.mono >= waits.outbox);
+            is_over || end.heartbeat_ends.is_some()
+        })
+    }
+
+    /// Starts the deliveries that are due.
+    pub(super) fn start_deliveries(&mut self, now: Now) {
+        if self.is_outbox_closed(now) {
+            return;
+        }
+        for attempt in self.delivery.start(now) {
+            self.tasks.spawn(attempt.run());
+        }
+    }
+
+    /// Gives a notification that is decided at the end of a pass, by a check that was in progress,
+    /// the time for its delivery.
+    pub(super) fn prolong_pass(&mut self, now: Now) {
+        let attempt = self.delivery.longest_attempt();
+        let end = self.pass_end.as_mut();
+        if let Some(waits) = end.and_then(|end| end.waits.as_mut())
+            && now.mono < waits.checks
+        {
+            waits.outbox = waits.outbox.max(now.mono.plus(attempt));
+        }
+    }
+
+    /// When the next delivery, expiry or fallback is due.
+    pub(super) fn delivery_wake_at(&mut self) -> Option<Mono> {
+        match self.is_outbox_closed(self.shared.clock.now()) {
+            true => None,
+            false => self.delivery.wake_at(),
+        }
+    }
+
     /// When the next step towards the end of a pass may be possible.
     pub(super) fn pass_end_wake_at(&self) -> Option<Mono> {
         self.pass_end.as_ref()?.wake_at
@@ -101,9 +142,12 @@ impl Dispatcher {
         let is_sending = self.delivery.has_pending_attempts()
             || self.tasks.len() > self.monitors.running()
             || self.persistence.is_urgent(&self.delivery);
+        let delivered_by = waits.outbox.plus(self.delivery.longest_attempt() + GRACE);
         let or_soon = may_have_stopped_another(now.mono.since(end.started));
         end.wake_at = if now.mono < waits.outbox && is_sending {
             Some(waits.outbox)
+        } else if now.mono < delivered_by && self.delivery.is_sending() {
+            Some(delivered_by)
         } else if now.mono < waits.checks && self.monitors.has_work_in_pass(or_soon, now) {
             Some(waits.checks)
         } else {

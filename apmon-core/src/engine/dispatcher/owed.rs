@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Dispatcher;
 use crate::{
     monitor::Watch,
+    notification::DeliveryError,
     rule::{alert, effects::StateChange},
     time::Now,
 };
@@ -22,16 +23,39 @@ impl Dispatcher {
         // The channel may be added again.
         for end in ends {
             let name = end.notification.monitor.clone();
-            match self.monitors.owe(&end.notification, end.channel) {
-                Some(index) => self.persistence.mark(index, StateChange::Urgent, now.mono),
-                None => {
-                    if let Some(state) = self.monitors.retired_state(&name) {
-                        self.persistence.retire(None, name, Arc::clone(state));
-                    }
+            let index = self.monitors.owe(&end.notification, end.channel);
+            self.owed_changed(index, name, now);
+        }
+        self.settle(now);
+    }
+
+    /// Processes the result of a delivery attempt.
+    pub(super) fn attempt_finished(&mut self, channel: &str, key: &str, result: Result<(), DeliveryError>) {
+        let now = self.shared.clock.now();
+        let Some(entry) = self.delivery.attempt_finished(channel, key, result, now) else {
+            return;
+        };
+        // It left the site file during the attempt, and has the end that it is owed since.
+        let notification = entry.notification;
+        if notification.kind.ends_incident() {
+            let (is_owed, index) = self.monitors.cancel_owed(&notification, channel);
+            if is_owed {
+                self.owed_changed(index, notification.monitor, now);
+            }
+        }
+    }
+
+    /// Saves the state of the monitor at `index`, or of the removed one of this name: what its
+    /// channels are owed has changed.
+    fn owed_changed(&mut self, index: Option<usize>, name: String, now: Now) {
+        match index {
+            Some(index) => self.persistence.mark(index, StateChange::Urgent, now.mono),
+            None => {
+                if let Some(state) = self.monitors.retired_state(&name) {
+                    self.persistence.retire(None, name, Arc::clone(state));
                 }
             }
         }
-        self.settle(now);
     }
 
     /// Sends the ends of earlier incidents that the monitors' options and the present channels

@@ -31,6 +31,8 @@ pub(super) struct ChannelQueue {
     /// The key of the entry in flight, by which its result is recognised. The entry itself may
     /// have been removed.
     in_flight_key: String,
+    /// The entry in flight, if it was removed with its channel.
+    pub(super) orphan: Option<OutboxEntry>,
     next_ready: NextReady,
     /// Failed attempts since one was accepted.
     pub(super) failures: u32,

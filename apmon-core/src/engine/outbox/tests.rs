@@ -453,3 +453,19 @@ fn a_retry_ends_refusals_but_not_the_wait_for_other_checks() {
     outbox.release_incident(&held.notification);
     assert_eq!(started(&mut outbox, 101), ["held-1-d"]);
 }
+
+#[test]
+fn what_is_delivered_after_its_channel_left_is_not_sent_again_when_it_is_back() {
+    let mut outbox = filled(vec![entry("c", "i", 2, Recovery)]);
+    assert_eq!(started(&mut outbox, 0), ["i-2-c"]);
+    assert_eq!(outbox.retain_channels(&HashSet::new()).len(), 1);
+    outbox.push(entry("c", "i", 2, Recovery), now(1));
+    assert!(outbox.retain_channels(&HashSet::from(["c"])).is_empty());
+    let result = outbox.finish("c", "i-2-c", Ok(()), now(2));
+    assert!(
+        matches!(result, Some(AttemptResult::OrphanDelivered(_))),
+        "{result:?}"
+    );
+    assert_eq!(count(&outbox), 0);
+    assert!(started(&mut outbox, 60).is_empty());
+}

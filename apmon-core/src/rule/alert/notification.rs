@@ -176,6 +176,19 @@ impl NotificationBuilder<'_> {
     }
 
     pub(super) fn known_notification(&self, state: &mut MonitorState, is_up: bool) -> Option<Notification> {
+        self.end_unknown(state, |lasted| self.sentence().known(is_up, lasted))
+    }
+
+    /// The end of an announced unknown period of a monitor that is removed.
+    pub(super) fn unknown_removed_notification(&self, state: &mut MonitorState) -> Option<Notification> {
+        self.end_unknown(state, |lasted| self.sentence().removed_while("unknown", lasted))
+    }
+
+    fn end_unknown(
+        &self,
+        state: &mut MonitorState,
+        text: impl FnOnce(Duration) -> String,
+    ) -> Option<Notification> {
         let since = state.own.unknown_since.take()?;
         let began = state.mono.unknown_since.take();
         let incident = state.own.unknown_incident.take()?;
@@ -185,7 +198,7 @@ impl NotificationBuilder<'_> {
             NotificationKind::Known,
             incident,
             2,
-            self.sentence().known(is_up, lasted),
+            text(lasted),
             (Some(since), Some(lasted)),
         ))
     }

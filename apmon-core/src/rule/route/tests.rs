@@ -140,6 +140,24 @@ fn each_channel_that_got_the_beginning_gets_the_end_once() {
     }
 }
 
+/// The service that keeps the incident open may be the one under the new id.
+#[test]
+fn a_keyed_service_under_a_new_id_gets_the_end_also_while_alarms_are_off() {
+    let mut own = open();
+    let outage = notification(NotificationKind::Outage);
+    Routes::new(three_routes())
+        .address(outage, &policy(true, true), &mut own)
+        .unwrap();
+    own.incident = None;
+    let mut renamed = three_routes();
+    renamed[0].id = "pager2".into();
+    let renamed = Routes::new(renamed);
+    let recovery = notification(NotificationKind::Recovery);
+    let end = renamed.address(recovery, &policy(false, true), &mut own).unwrap();
+    assert_eq!(end.recipients, ["pager2"]);
+    assert_eq!(own.owed_ends[0].channels, ["pager", "hook", "mail"]);
+}
+
 #[test]
 fn an_end_is_owed_for_a_month_at_most_and_never_to_a_channel_that_takes_none() {
     let mut routes = three_routes();

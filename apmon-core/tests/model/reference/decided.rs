@@ -82,6 +82,9 @@ impl Reference {
         if expected.removed {
             return;
         }
+        if let Some(incident) = expected.unknown.take() {
+            self.end(name, &mut expected, Known, incident, policy);
+        }
         if expected.is_up == Some(false) {
             expected.is_up = None;
             if let Some(incident) = expected.outage.filter(|_| expected.announced) {

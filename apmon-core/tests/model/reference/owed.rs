@@ -16,7 +16,14 @@ impl Reference {
         policy: &Policy,
     ) {
         let announced = expected.announced_to.remove(&incident).unwrap_or_default();
+        let is_gone = announced.iter().any(|id| !self.setup.has_channel(id));
         let (mut now, later) = self.divide(announced, &kind, policy);
+        if is_gone {
+            // It may be back under another id.
+            let keyed = self.setup.channels().filter(|channel| channel.is_keyed);
+            let takes_it = keyed.filter(|channel| channel.wants(&kind, &Policy::default()));
+            now.extend(takes_it.map(|channel| channel.id.to_owned()));
+        }
         if policy.alarms {
             let wanted_by = self
                 .setup
@@ -123,7 +130,10 @@ impl Reference {
         notification.due.remove(&removed);
         let is_end = matches!(kind, Recovery | NoLongerWatched | Known);
         let is_open = expected.outage == Some(incident) || expected.unknown == Some(incident);
-        for channel in setup.channels().filter(|_| policy.alarms || !is_end) {
+        for channel in setup
+            .channels()
+            .filter(|channel| policy.alarms || !is_end || channel.is_keyed)
+        {
             let id = channel.id.to_owned();
             let mut owed = expected.owed.iter().filter(|owed| owed.incident == incident);
             if !channel.wants(&kind, &policy) || (is_end && owed.any(|owed| owed.channels.contains(&id))) {

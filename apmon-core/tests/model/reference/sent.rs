@@ -246,6 +246,29 @@ impl Reference {
         let now = self.now();
         if let Some(due) = self.notifications[notification].due.get_mut(channel) {
             *due = Due::Done(now);
+            return;
+        }
+        // It left the site file during the attempt: nobody owes it this end any more.
+        let Expected {
+            incident,
+            kind,
+            monitor,
+            ..
+        } = &self.notifications[notification];
+        if matches!(kind, Recovery | NoLongerWatched | Known) {
+            let (incident, name) = (*incident, monitor.clone());
+            for owed in &mut self.expected(&name).owed {
+                if owed.incident == incident {
+                    owed.channels.remove(channel);
+                }
+            }
+            self.expected(&name).owed.retain(|owed| !owed.channels.is_empty());
+            for other in &mut self.notifications {
+                let is_end = matches!(other.kind, Recovery | NoLongerWatched | Known);
+                if is_end && other.incident == incident {
+                    other.due.remove(channel);
+                }
+            }
         }
     }
 }
