@@ -128,7 +128,7 @@ fn a_pass_that_hangs_is_an_error_of_the_next_one() {
     let error = &output.err[0];
     assert!(
         error.starts_with("ERROR home.yaml: another pass has been at work for 1 hours 0 mins (process ")
-            && error.contains("), and a pass ends within 1 mins ")
+            && error.contains("), and a pass ends within 2 mins ")
             && error.contains("; if it hangs, end it: it holds "),
         "{error}"
     );

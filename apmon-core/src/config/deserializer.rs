@@ -241,9 +241,10 @@ impl UseOf {
                 Self::Label
             }
             // What an answer is compared with, and what is chosen from a device's answer. A failure
-            // has to say what was expected and what came instead.
-            "expect" | "expect_status" | "success_statuses" | "ssl_fingerprint" | "port" | "mac"
-            | "allow_macs" | "ignore_ports" | "ignore_disks" => Self::Label,
+            // has to say what was expected and what came instead. Not the text of `expect`, which
+            // may be a password or a token that a healthy answer contains.
+            "expect_status" | "success_statuses" | "ssl_fingerprint" | "port" | "mac" | "allow_macs"
+            | "ignore_ports" | "ignore_disks" => Self::Label,
             // Words of a protocol (`ipv4`, `MX`, `text/plain`), which our own texts use as well.
             "address_family" | "resolver" | "record_type" | "content_type" | "expect_type" | "version"
             | "auth_protocol" | "priv_protocol" | "starttls" | "mac_changes" | "facility" | "preset"
