@@ -18,7 +18,8 @@ const MAX_READ: usize = 4 * 1024;
 #[derive(Debug)]
 pub(crate) struct Metered<S> {
     stream: S,
-    framing: Framing,
+    /// Boxed, since the future of a check has room for the stream several times over.
+    framing: Box<Framing>,
     /// Whether the bytes are those on the wire. Otherwise they are decrypted.
     is_wire: bool,
     meter: Meter,
@@ -29,7 +30,7 @@ impl<S> Metered<S> {
     pub(crate) fn wire(stream: S, framing: Framing) -> Self {
         Self {
             stream,
-            framing,
+            framing: Box::new(framing),
             is_wire: true,
             meter: Meter::default(),
         }
@@ -39,7 +40,7 @@ impl<S> Metered<S> {
     pub(crate) fn decrypted(stream: S, framing: Framing, meter: Meter) -> Self {
         Self {
             stream,
-            framing,
+            framing: Box::new(framing),
             is_wire: false,
             meter,
         }
