@@ -17,7 +17,7 @@ struct Work {
     rate: usize,
     /// The time in which its CPU time is measured.
     window: Duration,
-    /// The CPU time of a check, or how many times that of blackbox_exporter is.
+    /// The CPU time of a check, or how much more it is than that of the calls alone.
     budget: &'static str,
     monitor: fn(usize, &Rig) -> String,
 }
