@@ -208,7 +208,12 @@ fn the_parts_of_a_failed_commit_come_before_what_has_come_since_in_their_order()
     });
     let records: Vec<_> = records.collect();
     assert_eq!(records, [("kept", Some("1")), ("changed", Some("2"))]);
-    let rows: Vec<_> = commit.history.incidents.iter().map(|row| row.id.as_str()).collect();
+    let rows: Vec<_> = commit
+        .history
+        .incidents
+        .iter()
+        .map(|row| row.id.as_str())
+        .collect();
     assert_eq!(rows, ["first", "second"]);
 }
 
