@@ -121,11 +121,17 @@ fn a_site_that_its_daemon_does_not_run_says_why() {
     let mut daemon = lab.start(&["run", "home.yaml", "two.yaml"]);
     daemon.wait_for_err("1 of 2 sites is not running yet; retrying");
     wait_until("the other site", || {
-        lab.run(&["status", "home.yaml"]).text().contains("daemon since ").then_some(())
+        lab.run(&["status", "home.yaml"])
+            .text()
+            .contains("daemon since ")
+            .then_some(())
     });
     let output = lab.run(&["status", "two.yaml"]);
     output.assert_code(0);
-    let line = format!("the daemon (process {}) does not run this site; as of ", daemon.pid());
+    let line = format!(
+        "the daemon (process {}) does not run this site; as of ",
+        daemon.pid()
+    );
     assert!(output.out[1].starts_with(&line), "{}", output.text());
     assert!(
         output.out[2].starts_with("reason: two.yaml:") && output.out[2].contains("\"adress\""),
@@ -138,7 +144,11 @@ fn a_site_that_its_daemon_does_not_run_says_why() {
     assert!(error.contains("does not run this site: two.yaml:"), "{error}");
     daemon.stop().assert_code(0);
     let output = lab.run(&["status", "two.yaml"]);
-    assert!(output.out[1].starts_with("no daemon is running; "), "{}", output.text());
+    assert!(
+        output.out[1].starts_with("no daemon is running; "),
+        "{}",
+        output.text()
+    );
 }
 
 #[test]

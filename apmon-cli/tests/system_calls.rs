@@ -38,7 +38,7 @@ fn calls(log: &Path) -> BTreeMap<String, usize> {
 #[test]
 fn a_tcp_check_takes_six_system_calls_and_wakes_no_thread() {
     let lab = Lab::new();
-    // A port that is nobody's local port: at the others a check looks whether it has reached itself.
+    // A port that is nobody's local port: at any other, a check asks whether it has reached itself.
     let mut listeners = (20_000..32_768).filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
     let listener = listeners.next().unwrap();
     let address = listener.local_addr().unwrap();
@@ -58,7 +58,11 @@ fn a_tcp_check_takes_six_system_calls_and_wakes_no_thread() {
     let calls = calls(&log);
     let checks = calls["connect"];
     // socket, connect, two of epoll, the connection's error, close
-    let of_checks: usize = calls.iter().filter(|(name, _)| *name != "wake").map(|(_, n)| n).sum();
+    let of_checks: usize = calls
+        .iter()
+        .filter(|(name, _)| *name != "wake")
+        .map(|(_, n)| n)
+        .sum();
     assert!(
         of_checks > 5 * checks && of_checks <= 6 * checks + BESIDES,
         "{checks} checks took {calls:?}"

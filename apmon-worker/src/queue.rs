@@ -99,7 +99,9 @@ mod tests {
         Send,
         Answer,
         /// The child dies, and has not read this many bytes.
-        Die { unread: usize },
+        Die {
+            unread: usize,
+        },
     }
 
     proptest! {

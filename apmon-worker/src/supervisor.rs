@@ -218,7 +218,7 @@ impl Supervisor {
         let _ = self.take_answers(now);
         let child = self.child.take();
         let unread = match death {
-            // A request may take so long and no longer, whatever the child does meanwhile.
+            // The time of a request is limited, whatever the child does meanwhile.
             Death::TimedOut(_) => 0,
             _ => child.map_or(0, |child| child.unread()),
         };

@@ -32,7 +32,11 @@ impl ProcessSites {
     /// Records that the site of this file runs, under this name.
     pub(crate) fn running(&self, config: &Path, site: &str, handle: Handle) {
         let mut names = self.lock();
-        let is_taken = |name: &str| names.iter().any(|(other, taken)| other != config && taken == name);
+        let is_taken = |name: &str| {
+            names
+                .iter()
+                .any(|(other, taken)| other != config && taken == name)
+        };
         let name = match is_taken(site) {
             false => site.to_owned(),
             // Two site files may give the same name.

@@ -233,9 +233,7 @@ fn only_a_socket_left_behind_by_a_killed_process_is_replaced() {
     drop(listening);
 
     std::fs::write(lab.socket(), "kept").unwrap();
-    let error = block_on(host.listen(&lab.socket(), lab.site()))
-        .err()
-        .unwrap();
+    let error = block_on(host.listen(&lab.socket(), lab.site())).err().unwrap();
     assert_eq!(error.to_string(), "exists and is not a socket");
     assert_eq!(std::fs::read_to_string(lab.socket()).unwrap(), "kept");
     std::fs::remove_file(lab.socket()).unwrap();
@@ -243,16 +241,12 @@ fn only_a_socket_left_behind_by_a_killed_process_is_replaced() {
     let victim = lab.directory.path().join("victim");
     drop(UnixListener::bind(&victim).unwrap());
     std::os::unix::fs::symlink(&victim, lab.socket()).unwrap();
-    let error = block_on(host.listen(&lab.socket(), lab.site()))
-        .err()
-        .unwrap();
+    let error = block_on(host.listen(&lab.socket(), lab.site())).err().unwrap();
     assert_eq!(error.to_string(), "exists and is not a socket");
     assert!(victim.symlink_metadata().is_ok());
 
     let long = lab.directory.path().join("x".repeat(108));
-    let error = block_on(host.listen(&long, lab.site()))
-        .err()
-        .unwrap();
+    let error = block_on(host.listen(&long, lab.site())).err().unwrap();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
     assert!(matches!(get(&long, STATUS), Err(ApiError::NoDaemon)));
 }
@@ -342,7 +336,11 @@ fn every_socket_lists_the_sites_that_run_and_says_why_the_others_do_not() {
     let (lab, host) = (Lab::new(), Host::start().unwrap());
     let site = lab.site();
     let sites = site.sites.clone();
-    let [home, office, shed] = ["/etc/apmon/home.yaml", "/etc/apmon/office.yaml", "/etc/apmon/shed.yaml"];
+    let [home, office, shed] = [
+        "/etc/apmon/home.yaml",
+        "/etc/apmon/office.yaml",
+        "/etc/apmon/shed.yaml",
+    ];
     sites.running(Path::new(home), "Home", lab.engine.clone());
     sites.stopped(Path::new(office), &anyhow::anyhow!("line 3: no\nline 4: no"));
     // Two site files may give the same name.

@@ -119,7 +119,18 @@ impl Lab {
         let log = log.to_str().unwrap();
         let trace = format!("trace={calls}");
         // The tracer is a process of its own, and this one becomes the binary.
-        let strace = ["strace", "-D", "-f", "-qq", "-e", "signal=none", "-e", &trace, "-o", log];
+        let strace = [
+            "strace",
+            "-D",
+            "-f",
+            "-qq",
+            "-e",
+            "signal=none",
+            "-e",
+            &trace,
+            "-o",
+            log,
+        ];
         Process::start(self.apmon_by(&strace, arguments))
     }
 
