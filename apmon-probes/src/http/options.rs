@@ -67,10 +67,12 @@ pub struct HttpOptions {
     /// Host header as it is written here (with `:port` if the server expects one there),
     /// and is the name that TLS asks for and verifies. A redirect to this name leads to
     /// the same node. Default: host and port of the address. (An addition.)
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<Text>,
     /// The version of HTTP to speak: `1.0`, `1.1` or `2`; over `http`, `2` means HTTP/2
     /// from the first byte. Default: for `https` HTTP/2 if the server chooses it, else
     /// HTTP/1.1. Not for `quic`. (An addition.)
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub http_version: Option<HttpVersion>,
     /// The HTTP proxy to use: `http://host:port`, with `user:password@` before the
     /// host if it needs a login. Default: none, whatever the environment says. Not

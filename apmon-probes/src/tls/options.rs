@@ -42,6 +42,7 @@ pub struct TlsOptions {
     /// certificate is verified. Default: `host` where a kind has it, else the host of
     /// the address. It applies to that host, not to others that it redirects to. (An
     /// addition.)
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sni: Option<Text>,
     /// A certificate that expires within this many days causes a warning. Default:
     /// the site's, else no warning. (An addition.)
