@@ -5,6 +5,7 @@
 //! stays, because it still says where the state is. Nothing in it is believed that
 //! another user could have put there.
 
+mod claim;
 mod entry;
 mod lock;
 mod register;
@@ -22,6 +23,7 @@ use self::{
     trust::{Directory, Refused},
 };
 pub(crate) use self::{
+    claim::{Claim, claim_alone, claim_with_others},
     entry::{Entry, path_as_json, path_of},
     register::{Registration, register},
     trust::is_believed,

@@ -1,11 +1,17 @@
 //! The client of a running daemon's API.
 
-use std::{io, path::Path, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use hyper::StatusCode;
 
-/// The deadline of a whole exchange.
-const TIMEOUT: Duration = Duration::from_secs(10);
+use crate::registry::is_believed;
+
+/// The deadline of a whole exchange: an engine that does not answer is reported before that.
+const TIMEOUT: Duration = Duration::from_secs(7);
 
 /// Why a request to a daemon failed.
 #[derive(Debug, thiserror::Error)]
@@ -55,9 +61,11 @@ impl From<io::Error> for ApiError {
     }
 }
 
-/// Sends `GET path` to the daemon at `socket` and returns the body.
+/// Sends `GET path` to the daemon at `socket` and returns the body. Only a daemon is believed whose
+/// entry in a registry in the socket's directory would be: root's, this user's, or of the user to
+/// whom root gave that directory.
 pub(crate) fn get(socket: &Path, path: &str) -> Result<Vec<u8>, ApiError> {
-    let body = exchange(socket, "GET", path, String::new(), |_| true);
+    let body = exchange(socket, "GET", path, String::new(), believed_at(socket));
     request(body, TIMEOUT)
 }
 
@@ -71,9 +79,18 @@ pub(super) fn get_from(
     request(exchange(socket, "GET", path, String::new(), is_believed), timeout)
 }
 
-/// Sends `POST path` to the daemon at `socket` and returns the body.
+/// Sends `POST path` to the daemon at `socket` and returns the body; as [`get`], only to one that is
+/// believed.
 pub(crate) fn post(socket: &Path, path: &str, json: String) -> Result<Vec<u8>, ApiError> {
-    request(exchange(socket, "POST", path, json, |_| true), TIMEOUT)
+    request(exchange(socket, "POST", path, json, believed_at(socket)), TIMEOUT)
+}
+
+fn believed_at(socket: &Path) -> impl Fn(u32) -> bool {
+    let directory = match socket.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    move |uid| is_believed(&directory, uid)
 }
 
 fn request(
