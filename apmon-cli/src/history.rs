@@ -142,7 +142,7 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
     io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// How long the database of a site may be read: whatever is in place of one, and whoever made it.
+/// How long the database of a site may be read: it may be anybody's.
 const READING_TIME: Duration = Duration::from_secs(30);
 
 /// Opens the history of a site. Also returns the monitors that were not asked for.

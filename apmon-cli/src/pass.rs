@@ -172,11 +172,7 @@ async fn pass(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::
 }
 
 /// Opens the site's store; `None` if another pass is at work, which is logged.
-async fn open(
-    config: &Path,
-    common: &CommonArgs,
-    note: PassNote,
-) -> anyhow::Result<Option<(Store, Claim)>> {
+async fn open(config: &Path, common: &CommonArgs, note: PassNote) -> anyhow::Result<Option<(Store, Claim)>> {
     let attempt = async || {
         let (path, args, note) = (config.to_owned(), common.clone(), note.to_string());
         // Another daemon may be slow to say which site file it runs.

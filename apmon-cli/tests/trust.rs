@@ -149,7 +149,10 @@ fn what_belongs_to_another_user_is_refused_and_the_error_says_what_to_do() {
     );
     fs::remove_file(&beside).unwrap();
     chown(&state, Some(OTHER), None).unwrap();
-    refused(&state, &format!("run apmon as that user: sudo -u '#{OTHER}' apmon ..."));
+    refused(
+        &state,
+        &format!("run apmon as that user: sudo -u '#{OTHER}' apmon ..."),
+    );
     // That user may.
     set_mode(&lab.path(""), 0o755);
     set_mode(&lab.path("home.yaml"), 0o644);
@@ -172,11 +175,22 @@ fn another_user_cannot_keep_a_daemon_in_a_directory_for_all_from_saving_its_stat
     set_mode(&lab.path("home.yaml"), 0o644);
     let mut daemon = Process::start(lab.apmon_as(USER, &["run", "-v", "home.yaml"]));
     let database = lab.path("state/home.statefile.db");
-    wait_until("the log", || database.with_extension("db-wal").exists().then_some(()));
+    wait_until("the log", || {
+        database.with_extension("db-wal").exists().then_some(())
+    });
     let script = "cd state && for f in home.statefile.db-wal home.statefile.db-journal home.statefile.db; do
          rm -f $f; echo x > $f; ln -sf /etc/passwd $f; mv home.statefile.db-shm $f; done; exit 0";
     let attack = Command::new("setpriv")
-        .args(["--reuid", "54322", "--regid", "54322", "--clear-groups", "sh", "-c", script])
+        .args([
+            "--reuid",
+            "54322",
+            "--regid",
+            "54322",
+            "--clear-groups",
+            "sh",
+            "-c",
+            script,
+        ])
         .current_dir(lab.path(""))
         .output()
         .unwrap();
@@ -193,7 +207,11 @@ fn another_user_cannot_keep_a_daemon_in_a_directory_for_all_from_saving_its_stat
     assert!(output.logged("ERROR").is_empty(), "{}", output.text());
     assert_eq!(
         lab.state_directory(),
-        ["home.statefile.db", "home.statefile.db.lock", "home.statefile.json.lock"]
+        [
+            "home.statefile.db",
+            "home.statefile.db.lock",
+            "home.statefile.json.lock"
+        ]
     );
     let status = lab.run(&["status", "home.yaml"]);
     assert!(status.text().contains("1 down"), "{}", status.text());

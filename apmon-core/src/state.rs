@@ -232,7 +232,7 @@ impl OwnState {
         add_all(&mut owed.sent_to, sent_to);
     }
 
-    /// Notes that this channel was told nothing of the incident, so that it gets no end either.
+    /// Notes that this channel was sent nothing about the incident, so that it gets no end either.
     pub(crate) fn forget_announced(&mut self, incident: &str, channel: &str) {
         if let Some(announced_to) = self.announced_to.get_mut(incident) {
             announced_to.retain(|id| id != channel);

@@ -129,7 +129,7 @@ mod no_alert_is_lost {
 
     /// It leaves the site file before anything was sent to it.
     #[tokio::test(start_paused = true)]
-    async fn a_channel_that_was_told_nothing_is_owed_nothing() {
+    async fn a_channel_that_was_sent_nothing_is_owed_nothing() {
         let site = Site::down();
         let other = Recorder::new();
         let with = || site.plan(every(10)).notify("d", other.clone());

@@ -66,9 +66,15 @@ async fn state_is_saved_although_the_checks_hold_every_descriptor() {
             let committed = store.commit(&one_state(epoch, "a", number)).await;
             committed.unwrap_or_else(|error| panic!("{file}: {}", error.one_line()));
         }
-        assert!(File::open("/dev/null").is_err(), "the spare ones are kept for the next commit");
+        assert!(
+            File::open("/dev/null").is_err(),
+            "the spare ones are kept for the next commit"
+        );
         drop(taken);
-        assert_eq!(read_snapshot(&path, &TimeZone::UTC).unwrap().monitors["a"].down_count, 4);
+        assert_eq!(
+            read_snapshot(&path, &TimeZone::UTC).unwrap().monitors["a"].down_count,
+            4
+        );
     }
     println!("all checked");
 }
@@ -127,7 +133,11 @@ async fn a_database_whose_reading_takes_too_long_is_given_up() {
             matches!(&error, StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::TimedOut),
             "{error:?}"
         );
-        assert!(error.one_line().contains("it takes too long"), "{}", error.one_line());
+        assert!(
+            error.one_line().contains("it takes too long"),
+            "{}",
+            error.one_line()
+        );
     }
     assert_eq!(History::open(&path).unwrap().states().unwrap().len(), 100_001);
 }

@@ -362,7 +362,9 @@ async fn a_file_of_another_user_beside_the_database_is_not_used() {
         std::os::unix::fs::chown(&theirs, Some(54_321), None).expect("this test needs root");
         store.commit(&full_commit(epoch, 3)).await.unwrap();
         let names = names(directory.path());
-        let is_aside = names.iter().any(|name| name.contains(&format!("s.{suffix}.corrupt-")));
+        let is_aside = names
+            .iter()
+            .any(|name| name.contains(&format!("s.{suffix}.corrupt-")));
         assert!(is_aside, "{names:?}");
         assert_complete(&path, 3, suffix);
     }

@@ -45,7 +45,7 @@ pub fn scratch(name: &str) -> Result<PathBuf, Fault> {
     Ok(directory)
 }
 
-/// Ends the use of a [`scratch`] directory. Below `target` it stays, for a look at its logs.
+/// Ends the use of a [`scratch`] directory. Below `target` it stays, with its logs.
 pub fn leave(directory: &Path) {
     if !directory.starts_with(target()) {
         let _ = fs::remove_dir_all(directory);
@@ -103,7 +103,11 @@ mod tests {
             (0, vec![0, 1000, 0], true),
             (1000, vec![1000, 1001, 0], true),
         ] {
-            assert_eq!(is_foreign(user, owners.iter().copied()), expected, "{user}: {owners:?}");
+            assert_eq!(
+                is_foreign(user, owners.iter().copied()),
+                expected,
+                "{user}: {owners:?}"
+            );
         }
         assert!(!belongs_to_others(Path::new("/")));
     }

@@ -30,7 +30,9 @@ pub(super) fn lock_shared(file: &File) -> io::Result<()> {
 #[cfg(target_os = "linux")]
 pub(super) fn is_taken(error: &io::Error) -> bool {
     // The system reports either.
-    [libc::EAGAIN, libc::EACCES].map(Some).contains(&error.raw_os_error())
+    [libc::EAGAIN, libc::EACCES]
+        .map(Some)
+        .contains(&error.raw_os_error())
 }
 
 /// Whether a daemon holds the lock on an entry.

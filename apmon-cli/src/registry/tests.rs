@@ -94,7 +94,10 @@ fn a_daemon_claims_a_site_file_alone_and_passes_claim_it_together() {
     let file = |path: &str| SitePath::of(Path::new(path));
     let (home, office) = (file("/etc/apmon/home.yaml"), file("/etc/apmon/office.yaml"));
     let is_free = |file: &SitePath, alone| claim_in(&registry, file, alone).is_ok();
-    assert!(claim_in(&registry, &home, true).unwrap().is_empty(), "no registry");
+    assert!(
+        claim_in(&registry, &home, true).unwrap().is_empty(),
+        "no registry"
+    );
     fs::create_dir(&registry).unwrap();
     assert!(claim_in(&registry, &home, false).unwrap().is_empty());
     assert_eq!(names(&registry), [""; 0], "a pass makes nothing");

@@ -7,12 +7,7 @@ mod alone;
 mod support;
 mod user;
 
-use std::{
-    fs,
-    os::unix::fs::symlink,
-    path::PathBuf,
-    process::Command,
-};
+use std::{fs, os::unix::fs::symlink, path::PathBuf, process::Command};
 
 use support::{Behaviour, Lab, Output, Process, Receiver, Service, Signal, Site, run, wait_until};
 

@@ -119,15 +119,23 @@ fn the_daemon_of_a_unit_with_its_own_user_is_found_by_all_who_may_ask_it() {
     output.assert_code(0);
     let all = output.out.join("\n");
     let of = |what: &str| {
-        let (_, after) = all.split_once(&format!("== {what}\n")).unwrap_or_else(|| panic!("{what}: {text}"));
+        let (_, after) = all
+            .split_once(&format!("== {what}\n"))
+            .unwrap_or_else(|| panic!("{what}: {text}"));
         after.split("\n== ").next().unwrap().to_owned()
     };
     for what in ["HomeLab", "home.yaml"] {
         for user in [0, 54_321] {
             let status = of(&format!("{user} status {what}"));
-            assert!(status.contains("daemon since ") && status.ends_with("= 0"), "{status}");
+            assert!(
+                status.contains("daemon since ") && status.ends_with("= 0"),
+                "{status}"
+            );
             let retry = of(&format!("{user} notify retry {what}"));
-            assert!(retry.contains("no notification is waiting") && retry.ends_with("= 0"), "{retry}");
+            assert!(
+                retry.contains("no notification is waiting") && retry.ends_with("= 0"),
+                "{retry}"
+            );
             let history = of(&format!("{user} history {what}"));
             assert!(history.contains("web") && history.ends_with("= 0"), "{history}");
         }

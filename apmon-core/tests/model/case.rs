@@ -180,7 +180,7 @@ fn an_outage_that_ends_while_alarms_and_email_are_off_has_its_end_for_everybody(
 
 /// The channel never had a chance: it is removed while its receiver is busy with another outage.
 #[test]
-fn a_channel_that_was_told_nothing_of_an_outage_gets_no_end_of_it() {
+fn a_channel_that_was_sent_nothing_about_an_outage_gets_no_end_of_it() {
     for is_over in [false, true] {
         let mut steps = vec![
             Receiver(2, BusyFor(600)),
@@ -197,7 +197,7 @@ fn a_channel_that_was_told_nothing_of_an_outage_gets_no_end_of_it() {
 }
 
 #[test]
-fn people_are_told_the_end_of_an_outage_whose_monitor_is_removed_while_it_is_silenced() {
+fn people_get_the_end_of_an_outage_whose_monitor_is_removed_while_it_is_silenced() {
     for apply in [Apply::Reload, Apply::Restart(CRASH)] {
         for switch in [Alarms(0), Email(0)] {
             assert_no_complaints(&[

@@ -135,7 +135,10 @@ mod tests {
     fn a_short_argument_is_masked_only_where_it_stands_alone() {
         let args = ["send", "2345", "pässe", "--mode=fast"];
         for (text, expected) in [
-            ("cannot send: sender 12345 resends", "cannot ***: sender 12345 resends"),
+            (
+                "cannot send: sender 12345 resends",
+                "cannot ***: sender 12345 resends",
+            ),
             ("pin=2345; 23456", "pin=***; 23456"),
             ("send-mail, send_mail", "***-mail, ***_mail"),
             ("pässe reisepässe pässen", "*** reisepässe pässen"),
@@ -144,7 +147,7 @@ mod tests {
         ] {
             assert_eq!(shown(&args, text), expected);
         }
-        // What is no word itself may be beside one.
+        // Signs may be beside a word.
         assert_eq!(shown(&["//;;"], "a//;;b"), "a***b");
         assert_eq!(shown(&["s3cretarg"], "its3cretargs"), "it***s");
     }
@@ -161,6 +164,9 @@ mod tests {
 
     #[test]
     fn up_to_three_characters_are_not_masked() {
-        assert_eq!(shown(&["-v", "a", "", "pin", "pins"], "-v: a pin, pins"), "-v: a pin, ***");
+        assert_eq!(
+            shown(&["-v", "a", "", "pin", "pins"], "-v: a pin, pins"),
+            "-v: a pin, ***"
+        );
     }
 }

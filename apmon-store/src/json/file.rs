@@ -117,7 +117,10 @@ impl JsonFile {
     }
 
     /// Streams the content, so that a large site's file is never in memory whole.
-    fn write_new(&mut self, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), StoreError> {
+    fn write_new(
+        &mut self,
+        content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
         let file = match self.create_new() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 make_directory(&self.path)
@@ -168,7 +171,9 @@ impl JsonFile {
                 ) && self.path.exists() =>
             {
                 if !std::mem::replace(&mut self.without_old, true) {
-                    tracing::warn!("the state before each commit is not kept: cannot {step} {place}: {source}");
+                    tracing::warn!(
+                        "the state before each commit is not kept: cannot {step} {place}: {source}"
+                    );
                 }
                 Ok(())
             }

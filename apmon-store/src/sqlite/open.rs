@@ -365,7 +365,11 @@ pub(super) fn is_damage_io(error: &io::Error) -> bool {
 pub(super) fn sqlite_error(step: &'static str, path: &Path, error: rusqlite::Error) -> StoreError {
     let kind = match code(&error) {
         _ if is_link(&error) => {
-            return io_error(step, path, io::Error::other("it is a link, which is not followed"));
+            return io_error(
+                step,
+                path,
+                io::Error::other("it is a link, which is not followed"),
+            );
         }
         _ if is_damage(&error) => io::ErrorKind::InvalidData,
         Some(ErrorCode::DiskFull) => io::ErrorKind::StorageFull,

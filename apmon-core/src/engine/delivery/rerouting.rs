@@ -23,7 +23,7 @@ pub(in crate::engine) struct Reassigned {
     /// The ends of incidents among the entries.
     pub(in crate::engine) ends: Vec<OutboxEntry>,
     /// The beginnings among them that no attempt was made to deliver.
-    pub(in crate::engine) untold: Vec<OutboxEntry>,
+    pub(in crate::engine) untried: Vec<OutboxEntry>,
 }
 
 impl Deliveries {
@@ -94,7 +94,7 @@ impl Deliveries {
             if kind.ends_incident() {
                 reassigned.ends.push(entry);
             } else if kind.begins_incident() && is_untried {
-                reassigned.untold.push(entry);
+                reassigned.untried.push(entry);
             }
         }
         reassigned

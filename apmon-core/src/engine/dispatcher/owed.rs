@@ -20,7 +20,7 @@ impl Dispatcher {
         let Reassigned {
             changed,
             ends,
-            untold,
+            untried,
         } = self.delivery.reassign_orphans(&mut self.monitors, now);
         for monitor in changed {
             self.persistence.mark(monitor, StateChange::Urgent, now.mono);
@@ -29,7 +29,7 @@ impl Dispatcher {
             channel,
             notification,
             ..
-        } in &untold
+        } in &untried
         {
             let (is_changed, index) = self.monitors.forget_announced(notification, channel);
             if is_changed {
@@ -37,10 +37,10 @@ impl Dispatcher {
             }
         }
         let incident_of = |entry: &OutboxEntry| (entry.channel.clone(), entry.notification.incident.clone());
-        let untold: HashSet<_> = untold.iter().map(incident_of).collect();
+        let untried: HashSet<_> = untried.iter().map(incident_of).collect();
         // The channel may be added again.
         for end in ends {
-            if !untold.contains(&incident_of(&end)) {
+            if !untried.contains(&incident_of(&end)) {
                 let name = end.notification.monitor.clone();
                 let index = self.monitors.owe(end);
                 self.owed_changed(index, name, now);
@@ -109,8 +109,7 @@ impl Dispatcher {
         };
         let effects = alert::settle(&self.context, &watch, Arc::make_mut(&mut state), now);
         if effects.state != StateChange::None {
-            self.persistence
-                .retire(None, name.to_owned(), Arc::clone(&state));
+            self.persistence.retire(None, name.to_owned(), Arc::clone(&state));
             self.monitors.retire(name.to_owned(), state);
             self.apply(None, name, effects, now);
         }

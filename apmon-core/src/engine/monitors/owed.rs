@@ -51,7 +51,7 @@ impl Monitors {
         index
     }
 
-    /// Notes that a channel was told nothing of the incident that `notification` begins. Returns
+    /// Notes that a channel was sent nothing about the incident that `notification` begins. Returns
     /// whether the state has changed, and the index of the monitor if it runs.
     pub(in crate::engine) fn forget_announced(
         &mut self,

@@ -169,7 +169,11 @@ fn a_keyed_service_that_is_added_later_gets_the_end_that_a_missing_channel_is_ow
     own.incident = None;
     let without = Routes::new(three_routes().split_off(1));
     let recovery = notification(NotificationKind::Recovery);
-    assert!(without.address(recovery, &policy(false, true), &mut own).is_none());
+    assert!(
+        without
+            .address(recovery, &policy(false, true), &mut own)
+            .is_none()
+    );
     assert!(own.owed_ends[0].sent_to.is_empty());
     let with = |id: &str| {
         let mut routes = three_routes();

@@ -114,23 +114,23 @@ impl Reference {
         *self.expected(name) = expected;
     }
 
-    /// Whether the receiver of a channel gets an end that is owed to it without having been told
-    /// anything before. A service may have been told under another id.
+    /// Whether the receiver of a channel gets an end that is owed to it without having got
+    /// anything before. A service may have got it under another id.
     pub(super) fn is_unheard(&self, channel: &str, end: &Expected) -> bool {
-        let is_told = |other: &Expected| {
+        let is_known = |other: &Expected| {
             let is_of_it = other.incident == end.incident && other.addressed.contains(channel);
             let may_have_it = other.is_loaded || other.kind == Reminder || other.tried.contains(channel);
             is_of_it && matches!(other.kind, Outage | Reminder | Unknown) && may_have_it
         };
         let is_keyed = CHANNELS.iter().any(|it| it.id == channel && it.is_keyed);
-        end.is_owed && !is_keyed && !self.notifications.iter().any(is_told)
+        end.is_owed && !is_keyed && !self.notifications.iter().any(is_known)
     }
 
     /// Readdresses notifications that wait for a removed channel to the channels that
     /// were not to receive them yet. The removed channel is owed the ends among them.
     pub(super) fn readdress(&mut self, before: &Setup) {
         self.settle(before);
-        let (mut ends, mut untold) = (Vec::new(), BTreeSet::new());
+        let (mut ends, mut unsent) = (Vec::new(), BTreeSet::new());
         for at in 0..self.notifications.len() {
             if self.notifications[at].void {
                 continue;
@@ -144,17 +144,21 @@ impl Reference {
                 let begins = matches!(notification.kind, Outage | Unknown);
                 let may_know = notification.is_loaded || notification.tried.contains(&removed);
                 if begins && !may_know {
-                    untold.insert((removed.clone(), notification.incident));
+                    unsent.insert((removed.clone(), notification.incident));
                 }
                 let end = self.readdress_one(at, removed, before);
                 ends.extend(end);
             }
         }
-        for (channel, incident) in &untold {
+        for (channel, incident) in &unsent {
             self.forget_announced(channel, *incident);
         }
         for (name, end) in ends {
-            if end.channels.iter().any(|id| untold.contains(&(id.clone(), end.incident))) {
+            if end
+                .channels
+                .iter()
+                .any(|id| unsent.contains(&(id.clone(), end.incident)))
+            {
                 continue;
             }
             let owed = &mut self.expected(&name).owed;
@@ -169,7 +173,7 @@ impl Reference {
         self.settle(before);
     }
 
-    /// The channel was told nothing of the incident, and gets no end.
+    /// The channel was sent nothing about the incident, and gets no end.
     fn forget_announced(&mut self, channel: &str, incident: usize) {
         for monitor in self.monitors.values_mut() {
             if let Some(announced_to) = monitor.now.announced_to.get_mut(&incident) {

@@ -24,7 +24,7 @@ pub(super) struct TimeLimit {
     clock: SystemClock,
 }
 
-/// How many steps SQLite makes between two looks at the clock: less than a millisecond.
+/// How many steps SQLite makes between two readings of the clock: less than a millisecond.
 const STEPS: i32 = 10_000;
 
 impl TimeLimit {
