@@ -29,7 +29,7 @@ pub(crate) enum ApiError {
     #[error("the daemon answers only its own user and group")]
     Denied,
     /// What listens on the socket is a process of this other user.
-    #[error("it belongs to another user (uid {0})")]
+    #[error("what listens on the socket belongs to another user (uid {0}) and is not believed")]
     #[cfg_attr(not(unix), allow(dead_code))] // there are no sockets
     Foreign(u32),
     /// The daemon refused the request.

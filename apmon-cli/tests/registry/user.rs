@@ -72,7 +72,7 @@ fn a_daemon_of_another_user_does_not_keep_a_site_from_running() {
     wait_until("the state", || lab.path(database).exists().then_some(()));
     let status = lab.run(&["status", "-s", database]);
     status.assert_code(0);
-    let foreign = "it belongs to another user (uid 54321)";
+    let foreign = "what listens on the socket belongs to another user (uid 54321) and is not believed";
     assert!(status.text().contains(foreign), "{}", status.text());
     lab.run(&["notify", "retry", "-s", database, "home.yaml"])
         .assert_code(1)
