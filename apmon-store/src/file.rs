@@ -74,7 +74,8 @@ pub(crate) fn owner_of(file: &fs::Metadata) -> Option<u32> {
     #[cfg(unix)]
     {
         let owner = std::os::unix::fs::MetadataExt::uid(file);
-        return (owner != 0 && owner != rustix::process::geteuid().as_raw()).then_some(owner);
+        let is_trusted = owner == 0 || owner == rustix::process::geteuid().as_raw();
+        (!is_trusted).then_some(owner)
     }
     #[cfg(not(unix))]
     {

@@ -66,7 +66,7 @@ fn daemons_in_containers_that_share_a_registry_are_told_apart() {
          $in -s three.json home.yaml; echo $?
          \"$0\" status HomeLab | sed -n 2p
          ls /run/apmon | wc -l
-         kill $one; wait $one",
+         kill -KILL $one; wait $one",
     );
     let text = output.text();
     assert_eq!(output.out[..2], ["1", "1"], "{text}");
