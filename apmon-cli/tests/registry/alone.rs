@@ -73,6 +73,7 @@ fn daemons_in_containers_that_share_a_registry_are_told_apart() {
     assert!(output.out[2].starts_with("daemon since "), "{text}");
     assert_eq!(output.out[3], "1", "{text}");
     let refused = "another apmon is running this site: the daemon of process 1, whose state is in ";
-    assert_eq!(output.err.len(), 2, "{text}");
-    assert!(output.err.iter().all(|line| line.contains(refused)), "{text}");
+    // The shell says that it was killed.
+    let refusals = output.err.iter().filter(|line| line.contains(refused));
+    assert_eq!(refusals.count(), 2, "{text}");
 }
