@@ -20,6 +20,9 @@ use crate::{
     expect::{Search, charset},
 };
 
+/// The number of pieces after which the other checks have a turn.
+const PIECES_AT_ONCE: u64 = 256;
+
 /// How much of a body is searched, after decompression.
 const MAX_BODY: usize = 4 * 1024 * 1024;
 
@@ -88,6 +91,9 @@ pub(crate) async fn receive(
             ));
         }
         count += 1;
+        if count % PIECES_AT_ONCE == 0 {
+            tokio::task::yield_now().await;
+        }
         let Ok(piece) = tokio::time::timeout_at(check.deadline(), pieces.next()).await else {
             return Err(reader.missing(status, |search| search.late(check)));
         };

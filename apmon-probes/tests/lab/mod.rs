@@ -9,7 +9,10 @@ pub mod namespace;
 pub mod odd_http;
 pub mod openssl_server;
 pub mod pki;
+#[cfg(feature = "quic")]
+pub mod quic_flood;
 pub mod real;
+pub mod records;
 pub mod tap;
 
 use std::{
