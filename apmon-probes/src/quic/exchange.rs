@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_letter_by_letter_in_datagrams_of_their_own_is_no_flood() {
+    fn an_answer_letter_by_letter_in_datagrams_of_their_own_is_not_a_flood() {
         let mut stats = quinn::ConnectionStats::default();
         stats.udp_rx.datagrams = 300_000;
         stats.udp_rx.bytes = 15 << 20;
