@@ -243,6 +243,7 @@ fn stuffed(email: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use tokio::net::TcpListener;
 
     use super::*;
@@ -293,6 +294,25 @@ mod tests {
         assert!(reply_of(&long).await.unwrap_err().contains(TOO_LONG));
         let line = [b"220-".as_slice(), &[b'x'; 1000], b"\r\n"].concat();
         assert!(reply_of(&line.repeat(20)).await.unwrap_err().contains(TOO_LONG));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_cause_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), code in "[2-5][0-9]{2}[ -]?") {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                for bytes in [bytes.clone(), [code.as_bytes(), &bytes, b"\n"].concat()] {
+                    let (stream, mut server) = tokio::io::duplex(4096);
+                    server.write_all(&bytes).await.unwrap();
+                    drop(server);
+                    let mut dialogue = Dialogue::encrypted(Box::new(stream));
+                    while let Ok(reply) = dialogue.reply("greeting").await {
+                        assert_eq!(reply.code.len(), 3);
+                        let _ = reply.text();
+                    }
+                }
+            });
+        }
     }
 
     #[test]
