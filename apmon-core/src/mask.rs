@@ -344,7 +344,10 @@ mod tests {
         for (url, shown) in [
             ("https://gotify.lan:8443", "https://gotify.lan:8443: refused"),
             ("https://gotify.lan:8443/", "https://gotify.lan:8443: refused"),
-            ("https://k3yk3y@gotify.lan:8443", "https://gotify.lan:8443: refused"),
+            (
+                "https://k3yk3y@gotify.lan:8443",
+                "https://gotify.lan:8443: refused",
+            ),
         ] {
             let mut mask = Mask::default();
             mask.add_url(url);

@@ -241,6 +241,11 @@ pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
     while let Some(source) = innermost.source() {
         innermost = source;
     }
+    // The libraries have words of their own for it: "tls handshake eof".
+    let closed = |error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof;
+    if innermost.downcast_ref::<io::Error>().is_some_and(closed) {
+        return "connection closed by the peer".to_owned();
+    }
     excerpt(&innermost.to_string(), 200)
 }
 

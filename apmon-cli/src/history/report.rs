@@ -128,7 +128,10 @@ fn failures(
     let mut failures: HashMap<String, Vec<Delivery>> = HashMap::new();
     for delivery in history.deliveries(Some(monitor), &frame.span())? {
         if delivery.error.is_some() {
-            failures.entry(delivery.incident.clone()).or_default().push(delivery);
+            failures
+                .entry(delivery.incident.clone())
+                .or_default()
+                .push(delivery);
         }
     }
     Ok(failures)

@@ -72,11 +72,16 @@ impl Reply {
     /// The texts of all lines as one; an enhanced status code that all lines begin with (RFC
     /// 2034, section 4) is there once.
     pub(super) fn text(&self) -> String {
-        let (first, rest) = self.lines.split_first().map_or(("", &[][..]), |(first, rest)| (first, rest));
+        let (first, rest) = self
+            .lines
+            .split_first()
+            .map_or(("", &[][..]), |(first, rest)| (first, rest));
         let is_code = |word: &&str| {
             let parts = word.split('.');
             word.bytes().filter(|byte| *byte == b'.').count() == 2
-                && parts.into_iter().all(|part| !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit()))
+                && parts
+                    .into_iter()
+                    .all(|part| !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit()))
         };
         let code = first.split(' ').next().filter(is_code);
         let rest = rest.iter().map(|line| {
@@ -266,7 +271,11 @@ mod tests {
             (b"220 \n", "220", ""),
             (b"220-one\r\n220-two\n220 three\r\n", "220", "one two three"),
             (b"220-\r\n220\r\n", "220", ""),
-            (b"550-5.1.1 no such\r\n550-5.1.1\r\n550 5.1.1 mailbox\r\n", "550", "5.1.1 no such 5.1.1 mailbox"),
+            (
+                b"550-5.1.1 no such\r\n550-5.1.1\r\n550 5.1.1 mailbox\r\n",
+                "550",
+                "5.1.1 no such 5.1.1 mailbox",
+            ),
             (b"250-1.2 a\r\n250 1.2 b\r\n", "250", "1.2 a 1.2 b"),
             (b"220 Ger\xe4t ESMTP\r\n", "220", "Gerät ESMTP"),
             ("220 Gerät ESMTP\r\n".as_bytes(), "220", "Gerät ESMTP"),
