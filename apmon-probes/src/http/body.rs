@@ -14,6 +14,9 @@ use hyper::{HeaderMap, StatusCode, header};
 use self::gzip::{Gunzip, GzipError};
 use crate::{budget::MAX_FRAMES, expect::Search};
 
+/// The number of pieces after which the other checks have a turn.
+const PIECES_AT_ONCE: u64 = 256;
+
 /// How much of a body is searched, after decompression.
 const MAX_BODY: usize = 4 * 1024 * 1024;
 
@@ -53,6 +56,9 @@ pub(crate) async fn receive(
             ));
         }
         count += 1;
+        if count % PIECES_AT_ONCE == 0 {
+            tokio::task::yield_now().await;
+        }
         let Ok(piece) = tokio::time::timeout_at(check.deadline(), pieces.next()).await else {
             return Err(of_status(decompressor.search().late(check)));
         };

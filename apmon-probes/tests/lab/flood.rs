@@ -30,6 +30,7 @@ pub fn http2() -> Vec<Flood> {
         reason,
     };
     let empty = "request: the server has sent more than 10000 frames that carry no data";
+    let long = "request: the server has sent more than 1048576 bytes without an answer";
     let window = frame(8, 0, 0, &[0, 0, 0, 1]);
     vec![
         flood(
@@ -43,12 +44,7 @@ pub fn http2() -> Vec<Flood> {
         flood("priorities", b"", frame(2, 0, 3, &[0, 0, 0, 0, 1]), empty),
         flood("settings", b"", frame(4, 0, 0, b""), empty),
         flood("unknown frames", b"", frame(0xbb, 0, 0, b"x"), empty),
-        flood(
-            "long unknown frames",
-            b"",
-            frame(0xbb, 0, 0, &[0; 8000]),
-            "request: the server has sent more than 1048576 bytes without an answer",
-        ),
+        flood("long unknown frames", b"", frame(0xbb, 0, 0, &[0; 8000]), long),
         flood("window updates after the head", &page, window, empty),
         flood(
             "data of nothing",
@@ -60,13 +56,63 @@ pub fn http2() -> Vec<Flood> {
             "data byte by byte",
             &page,
             frame(0, 0, 1, b"x"),
-            "request: the server has sent more than 100000 frames",
+            "request: the server has sent more than 500000 frames",
         ),
         // A header list without end (RFC 9113 section 6.10).
         flood(
             "continuations",
             &frame(1, 0, 1, &[0x88]),
             frame(9, 0, 1, b"\0\x01a\x01b"),
+            "request: ",
+        ),
+        flood(
+            "continuations of nothing",
+            &frame(1, 0, 1, &[0x88]),
+            frame(9, 0, 1, b""),
+            "request: ",
+        ),
+        flood(
+            "padding",
+            &page,
+            frame(0, 8, 1, &[9; 10]),
+            "request: the server has sent ",
+        ),
+        flood(
+            "long settings",
+            b"",
+            frame(4, 0, 0, &[0, 3, 0, 0, 0, 100].repeat(1_000)),
+            long,
+        ),
+        flood("acknowledged settings", b"", frame(4, 1, 0, b""), "request: "),
+        flood("resets", b"", frame(3, 0, 1, &[0; 4]), "request: "),
+        flood(
+            "resets after the head",
+            &page,
+            frame(3, 0, 1, &[0, 0, 0, 2]),
+            "request: ",
+        ),
+        flood(
+            "resets of streams that nobody opened",
+            b"",
+            frame(3, 0, 7, &[0; 4]),
+            "request: ",
+        ),
+        flood(
+            "promises",
+            b"",
+            frame(5, END_HEADERS, 1, &[0, 0, 0, 2, 0x82]),
+            "request: ",
+        ),
+        flood(
+            "farewells",
+            b"",
+            frame(7, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]),
+            "request: ",
+        ),
+        flood(
+            "heads of other streams",
+            b"",
+            frame(1, END_HEADERS, 2, &[0x88]),
             "request: ",
         ),
         // Beyond the window that HTTP/2 allows.
@@ -130,7 +176,22 @@ pub fn http1() -> Vec<Flood> {
             "chunks byte by byte",
             chunks,
             b"1\r\nx\r\n",
-            "the body consists of more than 100000 pieces",
+            "the body consists of more than 500000 pieces",
+        ),
+        flood("a chunk extension", &format!("{chunks}1;"), b"x", "request: "),
+        flood("chunk extensions", chunks, b"1;a=b\r\nx\r\n", "request: "),
+        flood("a chunk size", chunks, b"0", "request: "),
+        flood(
+            "a status line",
+            "HTTP/1.1 200 ",
+            b"x",
+            "request: the answer is not HTTP",
+        ),
+        flood(
+            "switches of the protocol",
+            "",
+            b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+            "",
         ),
         flood("trailers", &format!("{chunks}0\r\n"), b"a: b\r\n", "request: "),
         flood(

@@ -7,7 +7,10 @@ pub mod flood;
 pub mod h3;
 pub mod namespace;
 pub mod pki;
+#[cfg(feature = "quic")]
+pub mod quic_flood;
 pub mod real;
+pub mod records;
 pub mod tap;
 
 use std::{
