@@ -206,6 +206,7 @@ mod tests {
             kinds: &rows,
             channels: &channels,
             process: &[],
+            heartbeat: None,
             refused: NO_HICKORY,
         };
         match tables.parse(Path::new("site.yaml"), site, &ProcessEnvironment) {

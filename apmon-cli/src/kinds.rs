@@ -46,6 +46,7 @@ pub(crate) fn tables() -> Tables<'static> {
         kinds: &KNOWN_KINDS,
         channels: &KNOWN_CHANNELS,
         process: &[],
+        heartbeat: Some(apmon_notify::HEARTBEAT),
         refused: feature::VALUES,
     }
 }

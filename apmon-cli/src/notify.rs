@@ -12,11 +12,12 @@ use std::{
 use apmon_core::{
     Channel, DeliveryError, Notification, NotificationKind, config::ChannelEntry, text::printable,
 };
-use clap::{ArgAction, Args, Subcommand};
+use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
 use crate::{
     console, kinds, location,
     options::CommonArgs,
+    plural::count,
     site::{self, Process},
 };
 
@@ -29,13 +30,14 @@ pub(crate) struct NotifyArgs {
 
 #[derive(Subcommand)]
 enum Act {
-    /// Sends a notification of each kind to the channels of a site file.
+    /// Sends a test notification to the channels of a site file.
     ///
-    /// The kinds are outage, reminder, recovery, unknown, known and no longer
-    /// monitored. They are composed and sent like real notifications, with one
-    /// attempt each. The requests and responses are shown, with *** for every
-    /// secret. Exit status: 0 all were accepted, or there are no channels; 1 one
-    /// was not accepted, or CHANNEL does not exist; 2 usage error.
+    /// It is the one of an outage, or of another KIND, or one of each kind with
+    /// --all. It is composed and sent like a real notification, in one attempt. A
+    /// service that keeps incidents open also gets the end, so that none stays open.
+    /// The requests and responses are shown, with *** for every secret. Exit status:
+    /// 0 all were accepted; 1 one was not accepted, there is no channel, or CHANNEL
+    /// does not exist; 2 usage error.
     Test(TestArgs),
     /// Retries the undelivered notifications of a site now: those that a channel
     /// refused, and those that are waiting for their next attempt.
@@ -53,6 +55,12 @@ struct TestArgs {
     /// Only this channel: its id, e.g. webhook:hooks.example.com, or its `name`.
     #[arg(value_name = "CHANNEL")]
     channel: Option<String>,
+    /// The kind of notification to send.
+    #[arg(long, value_enum, default_value_t = Kind::Outage)]
+    kind: Kind,
+    /// Send a notification of each kind.
+    #[arg(long, conflicts_with = "kind")]
+    all: bool,
     /// Log more: -v state changes, -vv every check, -vvv everything.
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
@@ -63,6 +71,82 @@ impl NotifyArgs {
         match &self.act {
             Act::Test(args) => args.verbose,
             Act::Retry(_) => 0,
+        }
+    }
+}
+
+/// A kind of notification.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Kind {
+    Outage,
+    Reminder,
+    Recovery,
+    Unknown,
+    Known,
+    NoLongerMonitored,
+}
+
+impl Kind {
+    fn of(kind: &NotificationKind) -> Option<Self> {
+        Some(match kind {
+            NotificationKind::Outage => Self::Outage,
+            NotificationKind::Reminder => Self::Reminder,
+            NotificationKind::Recovery => Self::Recovery,
+            NotificationKind::Unknown => Self::Unknown,
+            NotificationKind::Known => Self::Known,
+            NotificationKind::NoLongerWatched => Self::NoLongerMonitored,
+            _ => return None,
+        })
+    }
+
+    /// The kind that ends the incident which a notification of this kind opens.
+    fn end(self) -> Option<Self> {
+        match self {
+            Self::Outage | Self::Reminder => Some(Self::Recovery),
+            Self::Unknown => Some(Self::Known),
+            Self::Recovery | Self::Known | Self::NoLongerMonitored => None,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Outage => "outage",
+            Self::Reminder => "reminder",
+            Self::Recovery => "recovery",
+            Self::Unknown => "unknown",
+            Self::Known => "known",
+            Self::NoLongerMonitored => "no longer monitored",
+        }
+    }
+}
+
+/// The test: which channels, and the kind of notification that they get; all kinds without one.
+#[derive(Clone, Copy)]
+struct Test<'a> {
+    selection: Selection<'a>,
+    kind: Option<Kind>,
+}
+
+/// The channels that were tested.
+#[derive(Default)]
+struct Tested {
+    accepted: usize,
+    /// Those that did not accept everything: `Home: webhook:hooks.example.com`.
+    failed: Vec<String>,
+}
+
+impl Tested {
+    /// `2 of 3 channels accepted the test; FAILED: Home: webhook:hooks.example.com`
+    fn summary(&self) -> String {
+        let all = self.accepted + self.failed.len();
+        let accepted = match (self.accepted, all) {
+            (1, 1) => "the channel accepted the test".to_owned(),
+            (accepted, all) if accepted == all => format!("all {all} channels accepted the test"),
+            (accepted, all) => format!("{accepted} of {} accepted the test", count(all, "channel")),
+        };
+        match self.failed.as_slice() {
+            [] => accepted,
+            failed => format!("{accepted}; FAILED: {}", failed.join(", ")),
         }
     }
 }
@@ -107,36 +191,50 @@ pub(crate) fn run(args: &NotifyArgs) -> anyhow::Result<ExitCode> {
         Act::Retry(args) => return retry::run(args),
     };
     let selection = args.channel.as_deref().map_or(Selection::All, Selection::One);
-    test(std::slice::from_ref(&args.config), selection)
+    let kind = (!args.all).then_some(args.kind);
+    test(std::slice::from_ref(&args.config), Test { selection, kind })
 }
 
-/// Tests all webhooks of all files. Exits 0 when they accepted all notifications.
+/// Tests all webhooks of all files. Exits 0 when there are some and all accepted the test.
 pub(crate) fn test_webhooks(configs: &[PathBuf]) -> anyhow::Result<ExitCode> {
-    test(configs, Selection::Section("outage_webhooks"))
+    test_section(configs, "outage_webhooks")
 }
 
-/// Tests all e-mail recipients of all files. Exits 0 when all mails were accepted.
+/// Tests all e-mail recipients of all files. Exits 0 when there are some and all accepted the
+/// test.
 pub(crate) fn test_emails(configs: &[PathBuf]) -> anyhow::Result<ExitCode> {
-    test(configs, Selection::Section("outage_emails"))
+    test_section(configs, "outage_emails")
 }
 
-fn test(configs: &[PathBuf], selection: Selection<'_>) -> anyhow::Result<ExitCode> {
+fn test_section(configs: &[PathBuf], section: &str) -> anyhow::Result<ExitCode> {
+    let test_of = Test {
+        selection: Selection::Section(section),
+        kind: Some(Kind::Outage),
+    };
+    test(configs, test_of)
+}
+
+fn test(configs: &[PathBuf], test: Test<'_>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let process = Process::default();
     let (configs, unknown) = location::site_files(configs);
     let mut failed = unknown > 0;
+    let mut tested = Tested::default();
     for config in &configs {
-        match runtime.block_on(test_site(config, &process, selection)) {
-            Ok(all_taken) => failed |= !all_taken,
-            Err(error) => {
-                failed = true;
-                console::log_error(config, &error);
-            }
+        if let Err(error) = runtime.block_on(test_site(config, &process, test, &mut tested)) {
+            failed = true;
+            console::log_error(config, &error);
         }
     }
     runtime.shutdown_background();
+    let is_any_tested = tested.accepted + tested.failed.len() > 0;
+    if is_any_tested {
+        console::line(&tested.summary());
+    }
+    // A test of nothing shows that nothing would be sent.
+    failed |= !tested.failed.is_empty() || !is_any_tested;
     Ok(if failed {
         ExitCode::FAILURE
     } else {
@@ -144,7 +242,13 @@ fn test(configs: &[PathBuf], selection: Selection<'_>) -> anyhow::Result<ExitCod
     })
 }
 
-async fn test_site(config: &Path, process: &Process, selection: Selection<'_>) -> anyhow::Result<bool> {
+async fn test_site(
+    config: &Path,
+    process: &Process,
+    test: Test<'_>,
+    tested: &mut Tested,
+) -> anyhow::Result<()> {
+    let selection = test.selection;
     let file = site::load(config)?;
     let args = CommonArgs {
         verbose: 0,
@@ -165,8 +269,7 @@ async fn test_site(config: &Path, process: &Process, selection: Selection<'_>) -
     if channels.is_empty() {
         let known = known(&file.channels);
         console::line(&format!("{site}: {} to test; {known}", selection.nothing()));
-        // What was asked for by name was not tested.
-        return Ok(!matches!(selection, Selection::One(_)));
+        return Ok(());
     }
     let mut routes: Vec<_> = entries
         .iter()
@@ -176,22 +279,36 @@ async fn test_site(config: &Path, process: &Process, selection: Selection<'_>) -
     for (kind, via) in routes {
         console::line(&format!("{site}: {kind} is sent via {}", printable(via)));
     }
-    let mut all_taken = true;
     for channel in &channels {
-        for notification in samples::notifications(&plan.site) {
-            match test_channel(&site, channel, &notification).await {
-                Ok(()) => {}
-                Err(DeliveryError::Permanent { .. }) => all_taken = false,
-                // Where it is not reached the others would only fail as well,
-                // and each may take its time.
-                Err(_) => {
-                    all_taken = false;
-                    break;
-                }
-            }
+        match test_channel(&site, channel, test.kind, &plan.site).await {
+            true => tested.accepted += 1,
+            false => tested.failed.push(format!("{site}: {}", printable(&channel.id))),
         }
     }
-    Ok(all_taken)
+    Ok(())
+}
+
+/// Sends a channel what the test consists of. Returns whether it accepted everything.
+async fn test_channel(site: &str, channel: &Channel, kind: Option<Kind>, name: &str) -> bool {
+    let mut all_accepted = true;
+    let mut to_send: Vec<_> = samples::notifications(name).into();
+    if let Some(kind) = kind {
+        let end = kind.end().filter(|_| channel.keyed);
+        let is_wanted = |of: Kind| of == kind || Some(of) == end;
+        to_send.retain(|notification| Kind::of(&notification.kind).is_some_and(is_wanted));
+    }
+    for notification in to_send {
+        match send(site, channel, &notification).await {
+            Ok(()) => {}
+            // The others are accepted or refused on their own; but an incident that did not begin
+            // needs no end.
+            Err(DeliveryError::Permanent { .. }) if kind.is_none() => all_accepted = false,
+            // Where it is not reached the others would only fail as well,
+            // and each may take its time.
+            Err(_) => return false,
+        }
+    }
+    all_accepted
 }
 
 /// `known channels: webhook:hooks.example.com, mail:ops@example.com`
@@ -204,11 +321,7 @@ fn known(entries: &[ChannelEntry]) -> String {
     }
 }
 
-async fn test_channel(
-    site: &str,
-    channel: &Channel,
-    notification: &Notification,
-) -> Result<(), DeliveryError> {
+async fn send(site: &str, channel: &Channel, notification: &Notification) -> Result<(), DeliveryError> {
     let key = format!("{}-{}", notification.id, channel.id);
     let mut shown = Vec::new();
     let result = channel
@@ -218,7 +331,10 @@ async fn test_channel(
     for line in &shown {
         console::line(&format!("  {}", printable(line)));
     }
-    let kind = kind(&notification.kind);
+    let kind = match Kind::of(&notification.kind) {
+        Some(kind) => kind.as_str(),
+        None => notification.kind.label(),
+    };
     let switch = notification.kind.switch();
     let note = match channel.switches.are_on(switch) {
         true => String::new(),
@@ -230,16 +346,4 @@ async fn test_channel(
         Err(error) => console::line(&format!("{site}: {id}: {kind}: FAILED: {error}")),
     }
     result
-}
-
-fn kind(kind: &NotificationKind) -> &str {
-    match kind {
-        NotificationKind::Outage => "outage",
-        NotificationKind::Reminder => "reminder",
-        NotificationKind::Recovery => "recovery",
-        NotificationKind::Unknown => "unknown",
-        NotificationKind::Known => "known",
-        NotificationKind::NoLongerWatched => "no longer monitored",
-        other => other.label(),
-    }
 }

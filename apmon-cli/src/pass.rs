@@ -44,10 +44,10 @@ pub(crate) struct PassArgs {
     /// Check the site files, print their monitors with the effective values, and exit.
     #[arg(long, conflicts_with_all = ["test_webhooks", "test_emails"])]
     test_config: bool,
-    /// Send a test notification of each kind to all webhooks, and exit.
+    /// Send a test notification to all webhooks, and exit.
     #[arg(long, conflicts_with_all = ["test_emails", "no_notify"])]
     test_webhooks: bool,
-    /// Send a test notification of each kind to all e-mail recipients, and exit.
+    /// Send a test notification to all e-mail recipients, and exit.
     #[arg(long, conflicts_with = "no_notify")]
     test_emails: bool,
     /// Keep history in RRD files. (Not available yet.)

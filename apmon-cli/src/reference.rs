@@ -11,7 +11,7 @@ use apmon_core::{
 };
 use clap::{Args, ValueEnum};
 use schemars::{Schema, schema_for};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{console, kinds};
 
@@ -47,7 +47,7 @@ fn markdown() -> String {
          Yes is `true t yes y on ok good positive 1`, no is `false f no n off bad fail negative 0`, in any case.\n\
          `apmon --test-config FILE` validates a file and shows the effective values. Options marked (An addition.) are not in APMonitor.\n",
     );
-    section(&mut text, "site", "", &schema_for!(SiteOptions));
+    section(&mut text, "site", "", &with_heartbeat(schema_for!(SiteOptions)));
     let channels = kinds::channels();
     for kind in channels {
         let needs = kind.needs().map_or_else(String::new, |needed| {
@@ -88,7 +88,7 @@ fn markdown() -> String {
         &mut text,
         "monitors",
         "A list. Every monitor has these options, whatever its `type`.",
-        &schema_for!(MonitorOptions),
+        &with_heartbeat(schema_for!(MonitorOptions)),
     );
     for kind in kinds::all() {
         let intro = format!(
@@ -108,6 +108,25 @@ fn markdown() -> String {
         section_kind(&mut text, "apmon", *kind);
     }
     text
+}
+
+/// The options of a section together with those that the sender of heartbeats reads in it.
+fn with_heartbeat(mut schema: Schema) -> Schema {
+    let Some(kind) = kinds::tables().heartbeat else {
+        return schema;
+    };
+    let mut more = kind.schema();
+    let object = schema.ensure_object();
+    for part in ["properties", "$defs"] {
+        let Some(Value::Object(added)) = more.ensure_object().remove(part) else {
+            continue;
+        };
+        let all = object.entry(part).or_insert_with(|| Value::Object(Map::new()));
+        if let Value::Object(all) = all {
+            all.extend(added);
+        }
+    }
+    schema
 }
 
 fn section_kind(text: &mut String, parent: &str, kind: &dyn SectionKind) {

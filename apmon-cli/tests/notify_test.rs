@@ -44,9 +44,12 @@ fn a_test_notification_goes_to_all_webhooks() {
         ];
         kinds.map(|kind| format!("{site}: {channel}: {kind}: accepted"))
     };
-    let output = lab.run(&["--test-webhooks", "good.yaml"]);
+    let summary = |line: &str| vec![line.to_owned()];
+    let one = "the channel accepted the test";
+    let output = lab.run(&["notify", "test", "--all", "good.yaml"]);
     output.assert_code(0);
-    assert_eq!(verdicts(&output), all_accepted("Good", "webhook:127.0.0.1"));
+    let expected = [all_accepted("Good", "webhook:127.0.0.1").to_vec(), summary(one)].concat();
+    assert_eq!(verdicts(&output), expected);
     let sent: Vec<_> = good
         .requests()
         .iter()
@@ -74,20 +77,45 @@ fn a_test_notification_goes_to_all_webhooks() {
         output.text()
     );
 
+    // One notification to each, unless all kinds are asked for.
     let output = lab.run(&["--test-webhooks", "bad.yaml", "good.yaml"]);
     output.assert_code(1);
     let lines = verdicts(&output);
-    assert_eq!(lines.len(), 13, "{}", output.text());
     assert!(
         lines[0].starts_with("Bad: webhook:127.0.0.1: outage: FAILED: "),
         "{}",
         output.text()
     );
-    assert_eq!(lines[1..7], all_accepted("Bad", "webhook:127.0.0.1#2"));
-    assert_eq!(lines[7..], all_accepted("Good", "webhook:127.0.0.1"));
-    let output = lab.run(&["notify", "test", "bad.yaml", "webhook:127.0.0.1#2"]);
+    assert_eq!(
+        lines[1..],
+        [
+            "Bad: webhook:127.0.0.1#2: outage: accepted",
+            "Good: webhook:127.0.0.1: outage: accepted",
+            "2 of 3 channels accepted the test; FAILED: Bad: webhook:127.0.0.1",
+        ]
+    );
+    let output = lab.run(&[
+        "notify",
+        "test",
+        "--kind",
+        "known",
+        "bad.yaml",
+        "webhook:127.0.0.1#2",
+    ]);
     output.assert_code(0);
-    assert_eq!(verdicts(&output), all_accepted("Bad", "webhook:127.0.0.1#2"));
+    assert_eq!(
+        verdicts(&output),
+        ["Bad: webhook:127.0.0.1#2: known: accepted", one]
+    );
+    let output = lab.run(&["notify", "test", "--all", "bad.yaml"]);
+    output.assert_code(1);
+    let lines = verdicts(&output);
+    assert_eq!(lines.len(), 8, "{}", output.text());
+    assert_eq!(lines[1..7], all_accepted("Bad", "webhook:127.0.0.1#2"));
+    assert_eq!(
+        lines[7],
+        "1 of 2 channels accepted the test; FAILED: Bad: webhook:127.0.0.1"
+    );
     let output = lab.run(&["notify", "test", "bad.yaml", "webhook:elsewhere"]);
     output.assert_code(1);
     assert_eq!(
@@ -118,7 +146,7 @@ fn a_channel_is_tested_by_its_name_and_an_unknown_one_is_an_error() {
     lab.run(&["notify", "test", "-vvv", "two.yaml", "pager"])
         .assert_code(0);
     let requests = receiver.requests();
-    assert_eq!(requests.len(), 6);
+    assert_eq!(requests.len(), 1);
     assert!(requests.iter().all(|request| request.path == "/pager"));
 
     let site = |name: &str| Site::new(name).watch_service("web", &web);
@@ -127,7 +155,7 @@ fn a_channel_is_tested_by_its_name_and_an_unknown_one_is_an_error() {
     lab.write("program.yaml", program.text());
     let no_channels = "None: no channel to test; the site has no channels";
     for (arguments, code, expected) in [
-        (&["notify", "test", "none.yaml"][..], 0, no_channels),
+        (&["notify", "test", "none.yaml"][..], 1, no_channels),
         (
             &["notify", "test", "none.yaml", "chat"],
             1,
@@ -140,12 +168,12 @@ fn a_channel_is_tested_by_its_name_and_an_unknown_one_is_an_error() {
         ),
         (
             &["--test-webhooks", "program.yaml"],
-            0,
+            1,
             "Program: no webhook to test; known channels: exec:true",
         ),
         (
             &["--test-emails", "program.yaml"],
-            0,
+            1,
             "Program: no e-mail recipient to test; known channels: exec:true",
         ),
     ] {
@@ -153,5 +181,47 @@ fn a_channel_is_tested_by_its_name_and_an_unknown_one_is_an_error() {
         output.assert_code(code);
         assert_eq!(output.out, [expected], "{arguments:?}");
     }
-    assert_eq!(receiver.requests().len(), 6, "no other request");
+    assert_eq!(receiver.requests().len(), 1, "no other request");
+}
+
+/// The outage of a test must not stay open at a service that keeps incidents.
+#[test]
+fn a_service_that_keeps_incidents_also_gets_the_end_of_the_test() {
+    let (lab, receiver, web) = (
+        Lab::new(),
+        Receiver::new(Behaviour::Answer(202)),
+        Service::closed(),
+    );
+    let pager = format!(
+        "preset: pagerduty, routing_key: k3y, url: \"{}\"",
+        receiver.url("")
+    );
+    let site = Site::new("Home").webhook_with(&pager).watch_service("web", &web);
+    lab.write("home.yaml", site.text());
+    let sent = |arguments: &[&str]| {
+        let before = receiver.requests().len();
+        lab.run(arguments).assert_code(0);
+        let requests = receiver.requests();
+        let bodies = requests[before..].iter().map(|request| {
+            let body: serde_json::Value = serde_json::from_str(&request.body).unwrap();
+            (
+                body["event_action"].as_str().unwrap().to_owned(),
+                body["dedup_key"].as_str().unwrap().to_owned(),
+            )
+        });
+        bodies.collect::<Vec<_>>()
+    };
+    let test = sent(&["notify", "test", "home.yaml"]);
+    let actions: Vec<_> = test.iter().map(|(action, _)| action.as_str()).collect();
+    assert_eq!(actions, ["trigger", "resolve"]);
+    assert_eq!(test[0].1, test[1].1);
+    assert_eq!(sent(&["--test-webhooks", "home.yaml"]).len(), 2);
+    assert_eq!(
+        sent(&["notify", "test", "--kind", "recovery", "home.yaml"]).len(),
+        1
+    );
+    assert_eq!(
+        sent(&["notify", "test", "--kind", "unknown", "home.yaml"]).len(),
+        2
+    );
 }

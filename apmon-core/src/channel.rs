@@ -1,7 +1,7 @@
 //! Kinds of channels: each describes itself, reads its entries of the site file and
 //! builds their notifiers. A new kind is one file and one line in a table.
 
-use std::{any::Any, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -9,6 +9,7 @@ use crate::{
     config::Section,
     mask::Mask,
     notification::{ChannelClass, DeliveryError, Notification, Notifier, Switches},
+    section_value::SectionValue,
     services::Services,
 };
 
@@ -44,8 +45,8 @@ pub trait ChannelKind: Send + Sync {
 }
 
 /// A section of options that describes and reads itself: one that the entries
-/// of a channel kind share (`site.email_server`), or one of the process
-/// (`apmon.web`).
+/// of a channel kind share (`site.email_server`), one of the process
+/// (`apmon.web`), or a part of another section (`heartbeat_ssl_verify` and the like).
 pub trait SectionKind: Send + Sync {
     /// Its key.
     fn name(&self) -> &'static str;
@@ -61,29 +62,6 @@ pub trait SectionKind: Send + Sync {
 
     /// Reads the section. Errors are reported through `section`.
     fn read(&self, section: &mut Section<'_>) -> Option<SectionValue>;
-}
-
-/// The value that a [`SectionKind`] has read, of a type of its own.
-#[derive(Clone)]
-pub struct SectionValue(Arc<dyn Any + Send + Sync>);
-
-impl SectionValue {
-    /// Wraps a value.
-    pub fn new<T: Any + Send + Sync>(value: T) -> Self {
-        Self(Arc::new(value))
-    }
-
-    /// The value if it is a `T`.
-    #[must_use]
-    pub fn get<T: Any>(&self) -> Option<&T> {
-        self.0.downcast_ref()
-    }
-}
-
-impl fmt::Debug for SectionValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SectionValue") // it may hold passwords
-    }
 }
 
 /// The description of one channel, and how to build its notifier.

@@ -100,6 +100,7 @@ pub mod probe;
 pub mod read;
 pub mod rule;
 mod secret;
+mod section_value;
 pub mod services;
 pub mod state;
 pub mod store;
@@ -110,7 +111,7 @@ pub mod time;
 
 pub use action::{Action, Actor};
 pub use blueprint::Blueprint;
-pub use channel::{ChannelBlueprint, ChannelKind, SectionKind, SectionValue};
+pub use channel::{ChannelBlueprint, ChannelKind, SectionKind};
 pub use device::{
     Device, DeviceDisk, DevicePort, Neighbour, PortChange, PortEvent, PortState, PortStatus, Station,
 };
@@ -128,13 +129,13 @@ pub use mac::{Mac, ParseMacError};
 pub use mask::Mask;
 pub use memory::Memory;
 pub use monitor::{
-    Certificate, Heartbeat, Labels, Monitor, Notice, Observation, Part, Policy, ProbeMonitor, Signal, Watch,
+    Certificate, Labels, Monitor, Notice, Observation, Part, Policy, ProbeMonitor, Signal, Watch,
 };
 pub use names::Names;
 pub use network::OwnNetwork;
 pub use notification::{
-    ChannelClass, DeliveryError, HeartbeatSender, Notification, NotificationKind, Notifier, OutboxEntry,
-    Subject, Switch, Switches,
+    ChannelClass, DeliveryError, Heartbeat, HeartbeatSender, Notification, NotificationKind, Notifier,
+    OutboxEntry, Subject, Switch, Switches,
 };
 pub use outcome::{
     Domain, Failure, FailureClass, Metric, Outcome, Phase, Reading, Verdict, Warning, WarningClass,
@@ -143,6 +144,7 @@ pub use outcome::{
 pub use probe::{Check, Probe, Step, Trace};
 pub use read::{HistoryReader, RecentResult, Series, SeriesReader};
 pub use secret::Secret;
+pub use section_value::SectionValue;
 pub use services::Services;
 pub use state::{MonitorState, OwnState};
 pub use store::{Commit, CommitId, Snapshot, StateRecord, StateStore, StoreError, StoreLimits};

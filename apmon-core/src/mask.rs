@@ -100,7 +100,11 @@ impl Mask {
     /// Adds a URL that is secret as a whole: its path segments, the values of its query, its user
     /// name and password.
     pub fn add_url(&mut self, text: &str) {
-        self.add_whole(text);
+        // Scheme, host and port are shown wherever something is sent, and there may be no more.
+        let is_origin = |url: Url| url.origin().ascii_serialization() == text.trim_end_matches('/');
+        if !Url::parse(text).is_ok_and(is_origin) {
+            self.add_whole(text);
+        }
         self.add_url_parts(text);
     }
 
@@ -332,6 +336,23 @@ mod tests {
                 "h.example <***>",
                 "{part}"
             );
+        }
+    }
+
+    #[test]
+    fn a_url_that_is_only_an_origin_is_shown() {
+        for (url, shown) in [
+            ("https://gotify.lan:8443", "https://gotify.lan:8443: refused"),
+            ("https://gotify.lan:8443/", "https://gotify.lan:8443: refused"),
+            (
+                "https://k3yk3y@gotify.lan:8443",
+                "https://gotify.lan:8443: refused",
+            ),
+        ] {
+            let mut mask = Mask::default();
+            mask.add_url(url);
+            assert_eq!(mask.hide("https://gotify.lan:8443: refused"), shown);
+            assert!(!mask.hide("k3yk3y").contains("k3yk3y") || !url.contains("k3yk3y"));
         }
     }
 

@@ -9,10 +9,9 @@ use crate::{
     device::{Device, PortChange},
     mask::Mask,
     memory::Memory,
-    notification::ChannelClass,
+    notification::{ChannelClass, Heartbeat},
     outcome::Outcome,
     probe::{Check, Probe},
-    secret::Secret,
 };
 
 /// A monitored thing.
@@ -293,16 +292,6 @@ impl Default for Policy {
             check_before_notify: Vec::new(),
         }
     }
-}
-
-/// The address and interval of a heartbeat that is sent while the monitor is up.
-#[derive(Clone, Debug)]
-pub struct Heartbeat {
-    /// Requested with GET. Anyone who knows the URL can send heartbeats in our name, so it is
-    /// secret.
-    pub url: Secret,
-    /// The interval of the grid; without one, a heartbeat follows each successful check.
-    pub every: Option<Duration>,
 }
 
 /// A probe with a policy.

@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::{secret::Secret, section_value::SectionValue};
+
 /// One notification about one monitor.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Notification {
@@ -367,14 +369,27 @@ impl DeliveryError {
     }
 }
 
+/// The address and interval of a heartbeat that is sent while the monitor is up.
+#[derive(Clone, Debug)]
+pub struct Heartbeat {
+    /// Requested with GET. Anyone who knows the URL can send heartbeats in our name, so it is
+    /// secret.
+    pub url: Secret,
+    /// The interval of the grid; without one, a heartbeat follows each successful check.
+    pub every: Option<Duration>,
+    /// What the sender's own options say ([`Tables::heartbeat`](crate::config::Tables::heartbeat)),
+    /// such as whose certificate to accept.
+    pub options: Option<SectionValue>,
+}
+
 /// Sends outgoing heartbeats.
 #[async_trait]
 pub trait HeartbeatSender: Send + Sync {
-    /// Requests `url` with GET, within `timeout`.
+    /// Requests the heartbeat's URL with GET, within `timeout`.
     ///
     /// # Errors
     /// If the answer is anything but 2xx.
-    async fn send(&self, url: &crate::secret::Secret, timeout: Duration) -> Result<(), DeliveryError>;
+    async fn send(&self, heartbeat: &Heartbeat, timeout: Duration) -> Result<(), DeliveryError>;
 }
 
 #[cfg(test)]

@@ -154,6 +154,7 @@ mod yesterdays_state_works {
             let heartbeat = Some(Heartbeat {
                 url: Secret::new("http://h/"),
                 every: Some(secs(300)),
+                options: None,
             });
             let policy = Policy {
                 heartbeat,

@@ -76,6 +76,7 @@ fn with_heartbeat(policy: Policy, url: &str, every: Option<u64>) -> Policy {
     let heartbeat = Heartbeat {
         url: Secret::new(url),
         every: every.map(secs),
+        options: None,
     };
     Policy {
         heartbeat: Some(heartbeat),
@@ -223,6 +224,7 @@ fn own_heartbeat(dead: &Arc<Target>, other: &Arc<Target>) -> Plan {
     plan.heartbeat = Some(Heartbeat {
         url: Secret::new("http://own/"),
         every: None,
+        options: None,
     });
     plan
 }

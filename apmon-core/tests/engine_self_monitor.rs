@@ -17,6 +17,7 @@ fn heartbeat(url: &str, every: Option<u64>) -> Option<Heartbeat> {
     Some(Heartbeat {
         url: Secret::new(url),
         every: every.map(secs),
+        options: None,
     })
 }
 

@@ -70,6 +70,7 @@ mod time_is_kept {
         let heartbeat = Some(Heartbeat {
             url: Secret::new("http://h/"),
             every: heartbeat_every.map(secs),
+            options: None,
         });
         let policy = Policy {
             heartbeat,

@@ -2,7 +2,11 @@
 
 use std::{borrow::Cow, error::Error, io, time::Duration};
 
-use apmon_core::{Clock, DeliveryError, SystemClock, config::StatusRange, text::excerpt};
+use apmon_core::{
+    Clock, DeliveryError, Mask, SystemClock,
+    config::StatusRange,
+    text::{excerpt, printable},
+};
 use hyper::{
     Method, StatusCode,
     header::{DATE, HeaderMap, RETRY_AFTER},
@@ -18,6 +22,9 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
 /// The longest wait for a date that can only be compared with our own clock,
 /// which may be wrong.
 const MAX_BY_OUR_CLOCK: Duration = Duration::from_secs(1_800);
+
+/// How many bytes of an answer that refuses a notification are shown.
+const MAX_SHOWN: usize = 200;
 
 /// The most redirects of a GET that are followed.
 pub(crate) const MAX_REDIRECTS: usize = 10;
@@ -50,8 +57,23 @@ pub(crate) enum RequestError {
     Http(#[source] hyper::Error),
 }
 
+/// An answer, as far as it was received.
+#[derive(Default)]
+pub(crate) struct Answer {
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) retry_after: Option<String>,
+    pub(crate) body: Vec<u8>,
+    /// Whether the body was read to its end.
+    pub(crate) is_complete: bool,
+    /// The time by the receiver's clock, to the second.
+    pub(crate) date: Option<Timestamp>,
+}
+
 /// Reads from an answer's body how long to wait before the next attempt.
 pub(crate) type RetryAfter = dyn Fn(&[u8]) -> Option<Duration> + Send + Sync;
+
+/// Reads from an answer's body whether the service took the notification.
+pub(crate) type Accepts = dyn Fn(&[u8]) -> bool + Send + Sync;
 
 /// The conditions under which an answer means that the notification is delivered.
 #[derive(Default)]
@@ -62,6 +84,10 @@ pub(crate) struct SuccessCriteria<'a> {
     pub(crate) text: Option<&'a str>,
     /// Reads from the answer's body when to come again.
     pub(crate) retry_after: Option<&'a RetryAfter>,
+    /// Reads from the answer's whole body whether a good status is meant.
+    pub(crate) accepts: Option<&'a Accepts>,
+    /// The secrets that a receiver may repeat.
+    pub(crate) mask: Option<&'a Mask>,
 }
 
 impl SuccessCriteria<'_> {
@@ -74,17 +100,21 @@ impl SuccessCriteria<'_> {
 
     /// Whether the body decides.
     pub(crate) fn needs_body(&self, status: StatusCode) -> bool {
-        self.text.is_some() && self.is_status(status)
+        (self.text.is_some() || self.accepts.is_some()) && self.is_status(status)
     }
 
     fn contains_text(&self, body: &[u8]) -> bool {
-        self.completes_text(body, 0)
+        self.has_text(body, 0)
     }
 
     /// Whether the required text ends after the first `searched` bytes of the body, which were
-    /// searched before; the rest is not needed then. A body of many small chunks is thus searched
-    /// once, not once for each chunk.
+    /// searched before; the rest is not needed then, unless the whole body decides. A body of many
+    /// small chunks is thus searched once, not once for each chunk.
     pub(crate) fn completes_text(&self, body: &[u8], searched: usize) -> bool {
+        self.accepts.is_none() && self.has_text(body, searched)
+    }
+
+    fn has_text(&self, body: &[u8], searched: usize) -> bool {
         let Some(text) = self.text.map(str::as_bytes).filter(|text| !text.is_empty()) else {
             return false;
         };
@@ -102,14 +132,20 @@ impl SuccessCriteria<'_> {
         method: &Method,
         status: StatusCode,
         headers: &HeaderMap,
-        body: &[u8],
+        answer: &Answer,
     ) -> Result<(), DeliveryError> {
+        let body = &answer.body;
         let mut reason = format!("{origin}: answered {status}");
         if self.is_status(status) {
-            if self.text.is_none() || self.contains_text(body) {
+            let is_accepted = self.accepts.is_none_or(|accepts| accepts(body));
+            if is_accepted && (self.text.is_none() || self.contains_text(body)) {
                 return Ok(());
             }
-            reason.push_str(" without the text of success_body");
+            reason.push_str(match is_accepted {
+                true => " without the text of success_body",
+                false => ", but did not take the notification",
+            });
+            reason.push_str(&self.shown(answer));
             return Err(DeliveryError::Retryable {
                 reason,
                 retry_after: self.retry_after(headers, body),
@@ -120,6 +156,7 @@ impl SuccessCriteria<'_> {
         } else if status.is_success() {
             reason.push_str(&format!(", not {}", StatusRange::list(self.statuses)));
         }
+        reason.push_str(&self.shown(answer));
         let is_temporary = matches!(
             status,
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
@@ -132,6 +169,25 @@ impl SuccessCriteria<'_> {
         } else {
             DeliveryError::Permanent { reason }
         })
+    }
+
+    /// The beginning of an answer that explains a refusal: ` (answer: no such channel)`.
+    fn shown(&self, answer: &Answer) -> String {
+        // Masked before it is cut: half a secret would not be recognised.
+        let body = String::from_utf8_lossy(&answer.body);
+        let body = match (self.mask, answer.is_complete) {
+            (None, _) => body,
+            (Some(mask), true) => mask.hide(&body),
+            (Some(mask), false) => mask.hide_cut(&body),
+        };
+        let words: Vec<_> = body.split_whitespace().collect();
+        let words = words.join(" ");
+        let end = words.floor_char_boundary(MAX_SHOWN);
+        let ellipsis = if end < words.len() { "..." } else { "" };
+        match &words[..end] {
+            "" => String::new(),
+            shown => format!(" (answer: {}{ellipsis})", printable(shown)),
+        }
     }
 
     fn retry_after(&self, headers: &HeaderMap, body: &[u8]) -> Option<Duration> {
@@ -184,6 +240,11 @@ pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;
+    }
+    // The libraries have words of their own for it: "tls handshake eof".
+    let closed = |error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof;
+    if innermost.downcast_ref::<io::Error>().is_some_and(closed) {
+        return "connection closed by the peer".to_owned();
     }
     excerpt(&innermost.to_string(), 200)
 }

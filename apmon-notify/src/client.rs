@@ -15,20 +15,22 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
-    Method, Response, StatusCode,
+    Method, Response,
     body::Incoming,
-    header::{ACCEPT, AUTHORIZATION, HOST, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT},
+    header::{ACCEPT, AUTHORIZATION, DATE, HOST, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT},
 };
+use jiff::fmt::rfc2822::DateTimeParser;
 use percent_encoding::percent_decode_str;
 use rustls::ClientConfig;
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::Instant};
 use url::{Position, Url};
 
 use self::connection::{Connection, Idle};
 use crate::{
-    answer::{self, MAX_REDIRECTS, RequestError, SuccessCriteria},
-    authority::{AuthorityError, authorities},
+    answer::{self, Answer, MAX_REDIRECTS, RequestError, SuccessCriteria},
+    authority::AuthorityError,
     http_url::origin,
+    trust::ReceiverTrust,
 };
 
 /// How much of an answer's body is read.
@@ -41,8 +43,8 @@ const USER_AGENT_TEXT: &str = concat!("apmon/", env!("CARGO_PKG_VERSION"));
 
 /// The HTTP client of this process.
 ///
-/// Certificates are verified against the system's authorities, and proxies are not
-/// used. A POST follows no redirects; a GET follows at most ten, but none from https to
+/// Certificates are verified against the system's authorities unless the options of a
+/// receiver say otherwise, and proxies are not used. A POST follows no redirects; a GET follows at most ten, but none from https to
 /// http, and none to another host or port if it carries headers of the site file.
 ///
 /// Creating it reads the system's certificates (about 13 ms), which is done on first
@@ -52,6 +54,7 @@ pub struct HttpClient(Arc<Shared>);
 
 struct Shared {
     names: Arc<dyn Names>,
+    trust: ReceiverTrust,
     tls: OnceCell<Arc<ClientConfig>>,
     idle: Arc<Idle>,
 }
@@ -142,26 +145,35 @@ fn basic(url: &Url) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// The parts of an answer that may be shown.
-#[derive(Default)]
-pub(crate) struct Answer {
-    pub(crate) status: Option<StatusCode>,
-    pub(crate) retry_after: Option<String>,
-    pub(crate) body: Vec<u8>,
-    /// Whether the body was read to its end.
-    pub(crate) is_complete: bool,
-}
-
 impl HttpClient {
     /// Creates a client that resolves names with `names`
     /// ([`Services::names`](apmon_core::Services::names)).
     #[must_use]
     pub fn new(names: Arc<dyn Names>) -> Self {
+        Self::with(names, ReceiverTrust::default())
+    }
+
+    fn with(names: Arc<dyn Names>, trust: ReceiverTrust) -> Self {
         Self(Arc::new(Shared {
             names,
+            trust,
             tls: OnceCell::new(),
             idle: Arc::default(),
         }))
+    }
+
+    /// The client for a receiver whose certificate is judged by `trust`. It keeps connections of
+    /// its own: one that was opened under other conditions must not be used.
+    pub(crate) fn trusting(&self, trust: &ReceiverTrust) -> Self {
+        match trust.is_of_system() {
+            true => self.clone(),
+            false => Self::with(Arc::clone(&self.0.names), trust.clone()),
+        }
+    }
+
+    /// Whether both are the same client.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// The client that the channels and heartbeats of a process share.
@@ -172,17 +184,18 @@ impl HttpClient {
         client.clone()
     }
 
-    /// Makes one attempt, which takes at most `timeout` in all. The answer is stored in
+    /// Makes one attempt, until `deadline`, at which `timeout` is over. The answer is stored in
     /// `received`, as far as it was received by then.
     pub(crate) async fn attempt(
         &self,
         request: Request,
         criteria: &SuccessCriteria<'_>,
-        timeout: Duration,
+        (timeout, deadline): (Duration, Instant),
         received: &mut Answer,
     ) -> Result<(), DeliveryError> {
         let origin = origin(&request.url);
-        match tokio::time::timeout(timeout, self.exchange(request, &origin, criteria, received)).await {
+        let exchange = self.exchange(request, &origin, criteria, received);
+        match tokio::time::timeout_at(deadline, exchange).await {
             Ok(outcome) => outcome,
             Err(_) => Err(DeliveryError::retryable(format!(
                 "{origin}: no answer within {} secs",
@@ -198,7 +211,7 @@ impl HttpClient {
         criteria: &SuccessCriteria<'_>,
         received: &mut Answer,
     ) -> Result<(), DeliveryError> {
-        let (tls, without_roots) = match self.0.tls.get_or_try_init(create).await {
+        let (tls, without_roots) = match self.0.tls.get_or_try_init(|| create(&self.0.trust)).await {
             Ok(tls) => (Arc::clone(tls), None),
             Err(CreateError::NoAuthorities { tls, reason }) => (tls, Some(reason)),
             Err(CreateError::NotRead(reason)) => {
@@ -215,6 +228,8 @@ impl HttpClient {
         received.status = Some(status);
         let asked = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         received.retry_after = asked.map(str::to_owned);
+        let date = headers.get(DATE).and_then(|value| value.to_str().ok());
+        received.date = date.and_then(|date| DateTimeParser::new().parse_timestamp(date.trim()).ok());
         if criteria.needs_body(status) {
             receive(body, criteria, received).await;
         } else {
@@ -225,7 +240,7 @@ impl HttpClient {
         if received.is_complete {
             self.0.idle.keep(&open.url, open.connection);
         }
-        criteria.judge(origin, &request.method, status, &headers, &received.body)
+        criteria.judge(origin, &request.method, status, &headers, received)
     }
 
     /// Makes a request and follows its redirects.
@@ -329,16 +344,18 @@ enum CreateError {
 }
 
 /// Creates the TLS configuration.
-async fn create() -> Result<Arc<ClientConfig>, CreateError> {
-    let (authorities, missing) = match authorities().await {
-        Ok(authorities) => (authorities, None),
-        Err(AuthorityError::None(error)) => (Authorities::none(), Some(error.to_string())),
+async fn create(trust: &ReceiverTrust) -> Result<Arc<ClientConfig>, CreateError> {
+    let (trust, missing) = match trust.conditions().await {
+        Ok(trust) => (trust, None),
+        Err(AuthorityError::None(error)) => {
+            let none = Trust::signed_by(Arc::new(Authorities::none()));
+            (none, Some(error.to_string()))
+        }
         Err(AuthorityError::NotRead(reason)) => return Err(CreateError::NotRead(reason)),
     };
     // HTTP/1.1 only: a connection that died unnoticed is abandoned at the first timeout,
     // whereas HTTP/2 would send every later notification on it too.
-    let verifier = Verifier::new(Trust::signed_by(Arc::new(authorities)));
-    let tls = Arc::new(client_config(verifier, &[b"http/1.1"]));
+    let tls = Arc::new(client_config(Verifier::new(trust), &[b"http/1.1"]));
     match missing {
         None => Ok(tls),
         Some(reason) => Err(CreateError::NoAuthorities { tls, reason }),

@@ -49,20 +49,28 @@
 //! | `syslog` | syslog through the local socket, UDP or TCP |
 //! | `mail` | e-mail: recipients, connections to the server, the message itself |
 //! | `heartbeat` | outgoing heartbeats |
+//! | `trust` | which certificate of a receiver is accepted |
+//! | `secret_file` | secrets that are read from a file at each delivery |
 //! | `client` | the HTTP client of webhooks and heartbeats |
 //! | `answer` | whether an answer or a failure allows another attempt |
 //! | `authority` | the certificate authorities of this machine |
 //! | `description` | state, severity and subject of a notification |
+//! | `hostname` | the name of this machine |
 //! | `http_url` | the part of a URL that may be shown |
 //! | `resolve` | resolves host names with the process's resolver |
+//! | `schema` | the JSON Schema of options that several structs share |
 
 mod answer;
 mod authority;
 mod client;
 mod description;
 mod heartbeat;
+mod hostname;
 mod http_url;
 mod resolve;
+mod schema;
+mod secret_file;
+mod trust;
 
 use std::sync::Arc;
 
@@ -70,10 +78,13 @@ use apmon_core::{ChannelKind, Services};
 
 pub use client::HttpClient;
 pub use command::{Command, CommandKind, CommandOptions};
-pub use heartbeat::HttpHeartbeats;
+pub use heartbeat::{HEARTBEAT, HttpHeartbeats};
 #[cfg(feature = "mail")]
-pub use mail::{Mail, MailError, MailKind, MailOptions, MailServer, MailServerOptions, mail_subject};
+pub use mail::{
+    Mail, MailError, MailKind, MailOptions, MailServer, MailServerOptions, SmtpAuth, mail_subject,
+};
 pub use syslog::{Facility, Syslog, SyslogKind, SyslogOptions};
+pub use trust::{HeartbeatTlsOptions, ReceiverTlsOptions};
 pub use webhook::{
     PresetName, RequestEncoding, RequestMethod, Webhook, WebhookError, WebhookKind, WebhookOptions,
 };

@@ -1,12 +1,13 @@
 //! E-mail recipients as channels.
 
 mod address;
+mod dialogue;
 mod email;
 mod error;
+mod login;
 mod options;
 mod server;
 mod session;
-mod stream;
 mod tls;
 
 use std::{
@@ -26,10 +27,16 @@ use async_trait::async_trait;
 use jiff::tz::TimeZone;
 use url::Host;
 
-use self::{address::is_email_address, email::Email, server::Server};
+use self::{address::is_email_address, email::Email, options::ReadServer, server::Server};
 pub use self::{
     email::mail_subject,
+    login::SmtpAuth,
     options::{MailOptions, MailServerOptions},
+};
+use crate::{
+    schema::with,
+    secret_file::SecretFile,
+    trust::{ReceiverTlsOptions, ReceiverTrust},
 };
 
 /// The kind `mail`: entries of `site.outage_emails`.
@@ -111,17 +118,17 @@ impl SectionKind for MailServerSection {
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::schema_for!(MailServerOptions)
+        with::<ReceiverTlsOptions>(schemars::schema_for!(MailServerOptions))
     }
 
     fn read(&self, section: &mut Section<'_>) -> Option<SectionValue> {
-        let options = options::read_server(section)?;
+        let shared = SharedServer {
+            read: options::read_server(section)?,
+            created: Mutex::default(),
+        };
         // The actual resolver and timeout are set when channels are built.
-        match MailServer::new(&options, Services::default().names(), Duration::MAX) {
-            Ok(_) => Some(SectionValue::new(SharedServer {
-                options,
-                created: Mutex::default(),
-            })),
+        match shared.create(Services::default().names(), Duration::MAX) {
+            Ok(_) => Some(SectionValue::new(shared)),
             Err(error) => {
                 if !section.has_errors() {
                     section.error_text("smtp_host", error.to_string());
@@ -134,7 +141,7 @@ impl SectionKind for MailServerSection {
 
 /// The mail server of a site, created when the first recipient of a plan is built.
 struct SharedServer {
-    options: MailServerOptions,
+    read: ReadServer,
     created: Mutex<Option<Created>>,
 }
 
@@ -156,7 +163,8 @@ impl SharedServer {
         {
             return created.server.clone();
         }
-        let server = MailServer::new(&self.options, Arc::clone(&names), timeout)
+        let server = self
+            .create(Arc::clone(&names), timeout)
             .expect("the same options were valid before");
         *created = Some(Created {
             names,
@@ -166,18 +174,25 @@ impl SharedServer {
         server
     }
 
+    fn create(&self, names: Arc<dyn Names>, timeout: Duration) -> Result<MailServer, MailError> {
+        let ReadServer { options, file, trust } = &self.read;
+        MailServer::with(options, file.clone(), trust.clone(), names, timeout)
+    }
+
     /// Host and port: `mail.example.com:587`.
     fn origin(&self) -> String {
-        let host = self.options.smtp_host.as_ref().map_or("", Text::as_str);
-        let port = self.options.smtp_port.map_or(0, |port| port.get());
+        let options = &self.read.options;
+        let host = options.smtp_host.as_ref().map_or("", Text::as_str);
+        let port = options.smtp_port.map_or(0, |port| port.get());
         format!("{host}:{port}")
     }
 
     /// A description for listings:
     /// `mail.example.com:587 (STARTTLS, login as ops), from ops@example.com`.
     fn description(&self) -> String {
-        let from = self.options.from_address.as_ref().map_or("", Text::as_str);
-        let text = format!("{} ({}), from {from}", self.origin(), self.options.description());
+        let options = &self.read.options;
+        let from = options.from_address.as_ref().map_or("", Text::as_str);
+        let text = format!("{} ({}), from {from}", self.origin(), options.description());
         printable(&text).into_owned()
     }
 }
@@ -215,16 +230,32 @@ pub enum MailError {
     /// The host is neither a name nor an address.
     #[error("\"smtp_host\" is neither a name nor an address")]
     NotAHost,
+    /// The file of authorities cannot be used.
+    #[error("\"ssl_ca_file\": {0}")]
+    Authorities(String),
 }
 
 impl MailServer {
     /// Creates a server from its options. `names` resolves its name, and each delivery
-    /// takes at most `timeout` in all.
+    /// takes at most `timeout` in all. Paths are relative to the working directory.
     ///
     /// # Errors
     /// The options are invalid, which those of a valid site file never are.
     pub fn new(
         options: &MailServerOptions,
+        names: Arc<dyn Names>,
+        timeout: Duration,
+    ) -> Result<Self, MailError> {
+        let file = options.smtp_password_file.as_ref();
+        let file = file.map(|path| SecretFile::new("smtp_password_file", path));
+        let trust = ReceiverTrust::of(&options.tls()).map_err(MailError::Authorities)?;
+        Self::with(options, file, trust, names, timeout)
+    }
+
+    fn with(
+        options: &MailServerOptions,
+        file: Option<SecretFile>,
+        trust: ReceiverTrust,
         names: Arc<dyn Names>,
         timeout: Duration,
     ) -> Result<Self, MailError> {
@@ -234,7 +265,7 @@ impl MailServer {
             .ok_or(MailError::Missing("from_address"))?;
         let from = ascii(from.as_str()).ok_or(MailError::NotAnAddress("from_address"))?;
         Ok(Self {
-            server: Arc::new(Server::new(options, names, timeout)?),
+            server: Arc::new(Server::new(options, file, trust, names, timeout)?),
             from: from.into(),
         })
     }
@@ -370,7 +401,11 @@ mod tests {
         });
         let options = serde_json::from_value(options).unwrap();
         let shared = SharedServer {
-            options,
+            read: ReadServer {
+                options,
+                file: None,
+                trust: ReceiverTrust::default(),
+            },
             created: Mutex::default(),
         };
         let (services, others) = (Services::default(), Services::default());

@@ -22,6 +22,7 @@ use self::options::SyslogAddress;
 pub use self::options::{Facility, SyslogOptions};
 use crate::{
     description::{severity, state},
+    hostname::hostname,
     resolve,
 };
 
@@ -208,7 +209,7 @@ async fn connection(mut stream: TcpStream, line: &str) -> io::Result<()> {
 fn header(priority: u8, message: &Notification) -> String {
     // RFC 5424 allows at most six digits for fractions of a second.
     let at = message.at.strftime("%Y-%m-%dT%H:%M:%S%.6fZ");
-    let (host, pid) = (hostname(), std::process::id());
+    let (host, pid) = (shown_hostname(), std::process::id());
     let state = state(&message.kind);
     format!("<{priority}>1 {at} {host} apmon {pid} {state} - ")
 }
@@ -238,15 +239,9 @@ fn no_address() -> io::Error {
     io::Error::other("the name has no address")
 }
 
-/// The host name (RFC 5424, section 6.2.4), or `-` if it is not known.
-fn hostname() -> String {
-    #[cfg(unix)]
-    let name = nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok());
-    #[cfg(not(unix))]
-    let name = std::env::var("COMPUTERNAME").ok();
-    let name: String = name
+/// The host name as RFC 5424, section 6.2.4, wants it, or `-` if it is not known.
+fn shown_hostname() -> String {
+    let name: String = hostname()
         .unwrap_or_default()
         .chars()
         .filter(char::is_ascii_graphic)

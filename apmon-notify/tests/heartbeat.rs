@@ -6,15 +6,23 @@ mod names;
 mod server;
 mod timing;
 
-use apmon_core::{DeliveryError, HeartbeatSender, Secret};
+use apmon_core::{DeliveryError, Heartbeat, HeartbeatSender, Secret};
 use apmon_notify::{HttpClient, HttpHeartbeats};
 use names::names;
 use server::{Behaviour, Server, answer};
 use timing::LONG;
 
+fn heartbeat(url: &str) -> Heartbeat {
+    Heartbeat {
+        url: Secret::new(url),
+        every: None,
+        options: None,
+    }
+}
+
 async fn send(url: &str) -> Result<(), DeliveryError> {
     HttpHeartbeats::new(HttpClient::new(names()))
-        .send(&Secret::new(url), LONG)
+        .send(&heartbeat(url), LONG)
         .await
 }
 
@@ -88,6 +96,16 @@ async fn any_status_but_2xx_is_an_error() {
 }
 
 #[tokio::test]
+async fn an_error_shows_the_beginning_of_the_answer_but_not_the_url() {
+    let body = "no check uuid-T0KEN here";
+    let head = format!("HTTP/1.1 404 Not Found\r\nContent-Length: {}\r\n\r\n", body.len());
+    let server = Server::start(vec![Behaviour::Answers(head + body)]);
+    let error = send(&server.url("/uuid-T0KEN")).await.unwrap_err();
+    let shown = "answered 404 Not Found (answer: no check *** here)";
+    assert!(error.to_string().ends_with(shown), "{error}");
+}
+
+#[tokio::test]
 async fn an_invalid_url_is_a_permanent_error_and_not_shown() {
     let error = send("hc-ping.com/uuid-T0KEN").await.unwrap_err();
     assert_eq!(
@@ -102,8 +120,8 @@ async fn one_client_sends_many_heartbeats_concurrently() {
     let heartbeats = HttpHeartbeats::new(HttpClient::new(names()));
     let tasks: Vec<_> = (0..50)
         .map(|n| {
-            let (heartbeats, url) = (heartbeats.clone(), Secret::new(server.url(&format!("/{n}"))));
-            tokio::spawn(async move { heartbeats.send(&url, LONG).await })
+            let (heartbeats, own) = (heartbeats.clone(), heartbeat(&server.url(&format!("/{n}"))));
+            tokio::spawn(async move { heartbeats.send(&own, LONG).await })
         })
         .collect();
     for task in tasks {

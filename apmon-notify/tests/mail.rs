@@ -11,9 +11,12 @@ mod timing;
 use std::{env, path::Path, process::Command};
 
 use apmon_core::{DeliveryError, NotificationKind, Notifier};
+use apmon_notify::{MailServer, MailServerOptions};
 use lab::Lab;
 use mail_options::{key, notification, outage, plain, server, server_at, to};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use timing::LONG;
 
 const OPS: &str = "ops@example.com";
@@ -143,7 +146,7 @@ async fn a_certificate_of_an_unknown_authority_is_refused_by_default() {
     assert_eq!(
         error,
         DeliveryError::retryable(format!(
-            "127.0.0.1:{port}: TLS: certificate is not signed by a trusted authority (issuer CN=apmon test authority); smtp_verify_tls: no accepts any certificate"
+            "127.0.0.1:{port}: TLS: certificate is not signed by a trusted authority (issuer CN=apmon test authority); name its authority in ssl_ca_file, or pin it with ssl_fingerprint"
         ))
     );
     assert!(lab.mails().is_empty());
@@ -151,6 +154,65 @@ async fn a_certificate_of_an_unknown_authority_is_refused_by_default() {
     let answer = mail.send(&notification, "k").await.unwrap();
     assert_eq!(answer, "250 2.0.0 taken as 1");
     assert_eq!(lab.mails()[0]["tls"], true);
+}
+
+#[tokio::test]
+async fn the_certificate_may_be_pinned_or_signed_by_an_own_authority() {
+    let lab = Lab::start();
+    let port = lab.port("starttls");
+    let certs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certs");
+    let pem = std::fs::read(certs.join("localhost.pem")).unwrap();
+    let der = CertificateDer::from_pem_slice(&pem).unwrap();
+    let pin: String = Sha256::digest(&der)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let with = |host: &str, tls: serde_json::Value| {
+        let mut options = json!({"smtp_host": host, "smtp_port": port, "from_address": "apmon@lan.example"});
+        options["smtp_verify_tls"] = tls["smtp_verify_tls"].clone();
+        if options["smtp_verify_tls"].is_null() {
+            options.as_object_mut().unwrap().remove("smtp_verify_tls");
+        }
+        let mut options: MailServerOptions = serde_json::from_value(options).unwrap();
+        options.tls = serde_json::from_value(tls).unwrap();
+        to(OPS, &MailServer::new(&options, names::names(), LONG).unwrap())
+    };
+    let ca = certs.join("ca.pem");
+    for (host, tls) in [
+        ("localhost", json!({"ssl_ca_file": ca})),
+        ("127.0.0.1", json!({"ssl_fingerprint": [pin]})),
+        (
+            "localhost",
+            json!({"ssl_fingerprint": ["00".repeat(32), pin], "ssl_verify": true, "ssl_ca_file": ca}),
+        ),
+        ("127.0.0.1", json!({"ssl_verify": false})),
+        ("127.0.0.1", json!({"smtp_verify_tls": false})),
+    ] {
+        with(host, tls.clone())
+            .deliver(&outage(), "k")
+            .await
+            .unwrap_or_else(|error| panic!("{tls}: {error}"));
+    }
+    for (host, tls, reason) in [
+        (
+            "127.0.0.1",
+            json!({"ssl_fingerprint": ["00".repeat(32)]}),
+            format!("TLS: certificate is not the pinned one (got {pin})"),
+        ),
+        (
+            "127.0.0.1",
+            json!({"ssl_fingerprint": [pin], "ssl_verify": true}),
+            "TLS: certificate is not signed by a trusted authority (issuer CN=apmon test authority)"
+                .to_owned(),
+        ),
+    ] {
+        let error = with(host, tls).deliver(&outage(), "k").await.unwrap_err();
+        assert_eq!(
+            error,
+            DeliveryError::retryable(format!("{host}:{port}: {reason}"))
+        );
+    }
+    assert_eq!(lab.mails().len(), 5);
 }
 
 #[tokio::test]
@@ -214,7 +276,7 @@ async fn a_missing_login_mechanism_is_reported() {
     let options = json!({"smtp_username": "apmon", "smtp_password": PASSWORD, "use_tls": false});
     let error = server(lab.port("plain"), options).try_out().await.unwrap_err();
     assert!(
-        error.to_string().contains("offers neither PLAIN nor LOGIN"),
+        error.to_string().contains("login: the server offers no login"),
         "{error}"
     );
 }

@@ -23,7 +23,7 @@ outage_webhooks:
         [
             "5:14: outage_webhooks 2: \"preset\" must be alertmanager or discord or gotify or matrix or ntfy or opsgenie or pagerduty or pushover or slack or teams or telegram, not \"slakc\"; did you mean slack?",
             "6:14: outage_webhooks 3: \"chat_id\" is missing; preset telegram needs it",
-            "7:30: outage_webhooks 4: \"chat_id\" is not an option of preset ntfy (topic, url, token)",
+            "7:30: outage_webhooks 4: \"chat_id\" is not an option of preset ntfy (topic, priority, tags, url, token)",
             "7:42: outage_webhooks 4: \"endpoint_url\" cannot be combined with preset, which replaces it",
             "8:27: outage_webhooks 5: \"url\" must be a URL that begins with http:// or https://",
             "8:39: outage_webhooks 5: \"token\" must not be empty",

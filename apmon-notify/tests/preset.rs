@@ -21,6 +21,14 @@ use timing::LONG;
 
 const HOSTILE: &str = "R&D's \"web\"\n{{token}} }} \\ <!channel> ünï 😀 ${HOME} %0A";
 
+/// Options that may be shown.
+const PLAIN: [(&str, &str); 4] = [
+    ("message_thread_id", "77"),
+    ("priority", "2"),
+    ("sound", "siren"),
+    ("tags", "home, lab"),
+];
+
 fn preset(name: &str) -> PresetName {
     PresetName::find(name).unwrap()
 }
@@ -31,7 +39,10 @@ fn options(preset: PresetName, url: &str) -> WebhookOptions {
             "url" => url.to_owned(),
             "room" => "!R00M:example.org".to_owned(),
             "token" => "t0k:EN".to_owned(),
-            name => format!("{name}-s3cret"),
+            name => match PLAIN.iter().find(|(plain, _)| *plain == name) {
+                Some((_, value)) => (*value).to_owned(),
+                None => format!("{name}-s3cret"),
+            },
         };
         (name.to_owned(), Secret::new(value))
     });
@@ -159,8 +170,7 @@ async fn a_late_first_notification_of_an_ended_incident_opens_no_alert() {
     }
 }
 
-/// Alertmanager identifies an alert by its labels, and ignores an end that is in the
-/// future by its own clock.
+/// Alertmanager identifies an alert by its labels.
 #[tokio::test]
 async fn the_last_notification_closes_the_alert_that_the_first_one_opened() {
     use NotificationKind::{Known, NoLongerWatched, Outage, Recovery, Reminder, Unknown};
@@ -173,9 +183,159 @@ async fn the_last_notification_closes_the_alert_that_the_first_one_opened() {
         let closed = json(&sent(preset("alertmanager"), &moved).await);
         assert_eq!(opened[0]["labels"], closed[0]["labels"]);
         assert_eq!(opened[0]["startsAt"], closed[0]["startsAt"]);
-        assert_eq!(closed[0]["endsAt"], "2026-02-11T14:00:00Z");
+        assert_eq!(closed[0]["endsAt"], "2026-02-11T14:18:00Z");
         assert_eq!(opened[0]["endsAt"], "2026-03-13T14:18:00Z");
     }
+}
+
+/// Alertmanager ignores an end that is in the future by its own clock. It gets the true one all
+/// the same, and an earlier one only where its clock turns out to be slow.
+#[tokio::test]
+async fn an_end_that_a_slow_clock_would_ignore_is_sent_again() {
+    let closed = async |date: &str, ended: Option<&str>| {
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: {date}\r\n\r\n");
+        let server = Server::start(vec![Behaviour::AnswersAll(answer)]);
+        let options = options(preset("alertmanager"), &server.url(""));
+        let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
+        let mut end = notification(NotificationKind::Recovery, 2);
+        end.at = "2026-02-11T14:18:00.9Z".parse().unwrap();
+        end.ended = ended.map(|ended| ended.parse().unwrap());
+        webhook.deliver(&end, "key").await.unwrap();
+        let ends: Vec<_> = server
+            .received()
+            .iter()
+            .map(|received| json(received)[0]["endsAt"].as_str().unwrap().to_owned())
+            .collect();
+        ends
+    };
+    let (end, began) = ("2026-02-11T14:18:00Z", "2026-02-11T14:00:00Z");
+    for (date, ended, ends) in [
+        ("Wed, 11 Feb 2026 14:18:00 GMT", None, vec![end]),
+        ("Wed, 11 Feb 2026 15:18:00 GMT", None, vec![end]),
+        (
+            "Wed, 11 Feb 2026 14:17:58 GMT",
+            None,
+            vec![end, "2026-02-11T14:17:58Z"],
+        ),
+        ("Wed, 11 Feb 2026 13:00:00 GMT", None, vec![end, began]),
+        ("yesterday", None, vec![end]),
+        // An end that could not be sent at its time.
+        (
+            "Wed, 11 Feb 2026 14:18:00 GMT",
+            Some("2026-02-11T14:05:00Z"),
+            vec!["2026-02-11T14:05:00Z"],
+        ),
+    ] {
+        assert_eq!(closed(date, ended).await, ends, "{date}");
+    }
+}
+
+/// Slack and others answer 200 to a notification that they did not take.
+#[tokio::test]
+async fn an_error_in_an_answer_with_status_200_is_not_a_delivery() {
+    let answered = async |name: &str, body: &str, success_body: Option<&str>| {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        let server = Server::start(vec![Behaviour::Answers(head + body)]);
+        let mut options = options(preset(name), &server.url("/"));
+        options.success_body = success_body.map(Secret::new);
+        let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
+        webhook.deliver(&incident()[0], "key").await
+    };
+    let failed = r#"{"ok":false,"error":"channel_not_found"}"#;
+    for (name, body) in [
+        ("slack", "no_channel"),
+        ("slack", failed),
+        ("slack", "<html>Sign in</html>"),
+        (
+            "teams",
+            "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429",
+        ),
+        ("teams", r#"{"error":{"code":"WorkflowTriggerIsNotEnabled"}}"#),
+        ("telegram", r#"{"ok":false,"error_code":400}"#),
+        (
+            "pushover",
+            r#"{"status":0,"errors":["user identifier is invalid"]}"#,
+        ),
+        ("matrix", r#"{"errcode":"M_FORBIDDEN"}"#),
+        ("pagerduty", r#"{"status":"invalid event","errors":["x"]}"#),
+    ] {
+        let error = answered(name, body, None).await.unwrap_err();
+        let shown = format!("answered 200 OK, but did not take the notification (answer: {body})");
+        assert!(error.to_string().ends_with(&shown), "{name}: {error}");
+        assert!(matches!(error, DeliveryError::Retryable { .. }), "{error:?}");
+    }
+    // The word that is required may be part of an error.
+    assert!(answered("slack", failed, Some("ok")).await.is_err());
+    for (name, body) in [
+        ("slack", "ok"),
+        ("slack", "OK\n"),
+        ("slack", ""),
+        ("slack", r#"{"success":true}"#),
+        ("teams", "1"),
+        ("teams", r#"{"id":7}"#),
+        ("telegram", r#"{"ok":true,"result":{}}"#),
+        ("pushover", r#"{"status":1,"request":"x"}"#),
+        ("matrix", r#"{"event_id":"$x"}"#),
+        ("pagerduty", r#"{"status":"success","dedup_key":"x"}"#),
+        ("discord", r#"{"id":"7","content":"error"}"#),
+        ("gotify", r#"{"id":7,"message":"error"}"#),
+    ] {
+        answered(name, body, None)
+            .await
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+/// The priority of the operator is that of an outage. A recovery wakes nobody.
+#[tokio::test]
+async fn a_priority_is_that_of_outages() {
+    let sent = async |name: &str, priority: Option<&str>, kind: NotificationKind| {
+        let server = Server::answering("200 OK");
+        let mut options = options(preset(name), &server.url(""));
+        match priority {
+            Some(priority) => options.values.insert("priority".into(), Secret::new(priority)),
+            None => options.values.remove("priority"),
+        };
+        let webhook = Webhook::new(&options, HttpClient::new(names()), LONG).unwrap();
+        webhook.deliver(&notification(kind, 1), "key").await.unwrap();
+        server.received().remove(0)
+    };
+    use NotificationKind::{Outage, Recovery, Reminder};
+    for (priority, kind, number) in [
+        (Some("5"), Outage, 5),
+        (Some("max"), Reminder, 5),
+        (Some("5"), Recovery, 3),
+        (Some("low"), Recovery, 2),
+        (None, Outage, 4),
+        (None, Recovery, 3),
+    ] {
+        let body = json(&sent("ntfy", priority, kind.clone()).await);
+        assert_eq!(body["priority"], number, "{priority:?} {kind:?}");
+    }
+    let tags = json(&sent("ntfy", None, Outage).await)["tags"].clone();
+    assert_eq!(tags, serde_json::json!(["red_circle", "home", "lab"]));
+    for (priority, kind, form) in [
+        (Some("2"), Outage, "&priority=2&retry=60&expire=3600&sound=siren"),
+        (
+            Some("emergency"),
+            Reminder,
+            "&priority=2&retry=60&expire=3600&sound=siren",
+        ),
+        (Some("emergency"), Recovery, "&priority=0&sound=siren"),
+        (Some("-1"), Recovery, "&priority=-1&sound=siren"),
+        (Some("high"), Outage, "&priority=1&sound=siren"),
+        (None, Outage, "&sound=siren"),
+    ] {
+        let body = sent("pushover", priority, kind.clone()).await.body;
+        let rest = body.split_once("&priority").map_or_else(
+            || body[body.find("&sound").unwrap()..].to_owned(),
+            |(_, rest)| format!("&priority{rest}"),
+        );
+        let rest = rest.split("&timestamp").next().unwrap();
+        assert_eq!(rest, form, "{priority:?} {kind:?}");
+    }
+    let thread = json(&sent("telegram", None, Outage).await)["message_thread_id"].clone();
+    assert_eq!(thread, 77);
 }
 
 /// Services refuse or cut longer texts, and their limits apply to the encoded text.
@@ -278,7 +438,8 @@ async fn no_secret_is_shown() {
             .deliver_with_transcript(&incident()[0], "key", &mut lines)
             .await;
         let all = format!("{}\n{:?} {webhook:?}", lines.join("\n"), result.unwrap_err());
-        let given = preset.options().map(|name| match name {
+        let secret = |name: &&str| PLAIN.iter().all(|(plain, _)| plain != name);
+        let given = preset.options().filter(secret).map(|name| match name {
             "token" => "t0k:EN".to_owned(),
             "url" => "at-s3cret".to_owned(),
             "room" => "R00M".to_owned(),

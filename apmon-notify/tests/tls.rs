@@ -10,7 +10,7 @@ mod names;
 
 use std::{env, path::Path, process::Command, sync::Arc, time::Duration};
 
-use apmon_core::{DeliveryError, HeartbeatSender, Secret};
+use apmon_core::{DeliveryError, Heartbeat, HeartbeatSender, Secret};
 use apmon_notify::{HttpClient, HttpHeartbeats};
 use names::names;
 use tokio::{
@@ -58,9 +58,13 @@ async fn serve() -> u16 {
 }
 
 async fn send(host: &str, port: u16) -> Result<(), DeliveryError> {
-    let url = Secret::new(format!("https://{host}:{port}/T0KEN"));
+    let heartbeat = Heartbeat {
+        url: Secret::new(format!("https://{host}:{port}/T0KEN")),
+        every: None,
+        options: None,
+    };
     HttpHeartbeats::new(HttpClient::new(names()))
-        .send(&url, Duration::from_secs(20))
+        .send(&heartbeat, Duration::from_secs(20))
         .await
 }
 

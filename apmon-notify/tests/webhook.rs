@@ -5,59 +5,16 @@
 mod names;
 mod server;
 mod timing;
+mod webhook_lab;
 
 use std::time::Duration;
 
-use apmon_core::{DeliveryError, Notification, NotificationKind, Notifier, Secret};
+use apmon_core::{DeliveryError, Notifier, Secret};
 use apmon_notify::{HttpClient, RequestEncoding, RequestMethod, Webhook, WebhookError, WebhookOptions};
 use names::names;
 use server::{Behaviour, Server, answer, unused_port};
 use timing::LONG;
-
-const TEXT: &str = "R&D's \"web\" in HomeLab is UP (http://h/?a=b) at 2:18 PM; ünicode";
-
-fn options(url: &str, method: RequestMethod, encoding: RequestEncoding) -> WebhookOptions {
-    WebhookOptions {
-        endpoint_url: Some(Secret::new(url)),
-        request_method: Some(method),
-        request_encoding: Some(encoding),
-        ..WebhookOptions::default()
-    }
-}
-
-fn notification(text: &str) -> Notification {
-    Notification {
-        id: "id".into(),
-        incident: "i".into(),
-        kind: NotificationKind::Recovery,
-        site: "HomeLab".into(),
-        monitor: "web".into(),
-        address: "http://h/".into(),
-        text: text.into(),
-        number: 2,
-        at: "2026-02-11T14:18:00Z".parse().unwrap(),
-        since: None,
-        lasted: None,
-        next_reminder: None,
-        subject: Default::default(),
-        covers: Vec::new(),
-        ended: None,
-    }
-}
-
-async fn deliver(options: &WebhookOptions, timeout: Duration) -> Result<(), DeliveryError> {
-    let webhook = Webhook::new(options, HttpClient::new(names()), timeout).unwrap();
-    webhook.deliver(&notification(TEXT), "key-1").await
-}
-
-async fn post_to(server: &Server) -> Result<(), DeliveryError> {
-    let options = options(
-        &server.url("/path-T0KEN?query-T0KEN"),
-        RequestMethod::Post,
-        RequestEncoding::Url,
-    );
-    deliver(&options, LONG).await
-}
+use webhook_lab::{TEXT, deliver, notification, options, post_to};
 
 #[tokio::test]
 async fn a_post_has_these_bytes_in_each_encoding() {
@@ -277,6 +234,47 @@ async fn secrets_repeated_in_an_answer_are_masked() {
     );
 }
 
+/// Why a service refuses is in its answer.
+#[tokio::test]
+async fn a_refusal_shows_the_beginning_of_the_answer_without_secrets() {
+    let answering = |status: &str, body: &str| {
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", body.len());
+        Server::start(vec![Behaviour::Answers(head + body)])
+    };
+    let long = "é".repeat(150);
+    for (status, body, shown) in [
+        ("400 Bad Request", "invalid_token", " (answer: invalid_token)"),
+        (
+            "403 Forbidden",
+            "no entry for path-T0KEN",
+            " (answer: no entry for ***)",
+        ),
+        (
+            "503 Busy",
+            "<p>\r\n  come\t again\x1b[2J",
+            " (answer: <p> come again\\u{1b}[2J)",
+        ),
+        ("404 Not Found", "", ""),
+        ("404 Not Found", " \n", ""),
+        (
+            "400 Bad Request",
+            &long,
+            &format!(" (answer: {}...)", "é".repeat(100)),
+        ),
+    ] {
+        let server = answering(status, body);
+        let error = post_to(&server).await.unwrap_err();
+        let status = status.replace("503 Busy", "503 Service Unavailable");
+        let expected = format!("http://127.0.0.1:{}: answered {status}{shown}", server.port);
+        assert_eq!(error.to_string(), expected);
+    }
+    // A secret that is cut off at the end of what arrived is masked too.
+    let head = "HTTP/1.1 400 Bad Request\r\nContent-Length: 100\r\n\r\nno query-T0";
+    let server = Server::start(vec![Behaviour::Answers(head.into())]);
+    let error = post_to(&server).await.unwrap_err();
+    assert!(error.to_string().ends_with(" (answer: no ***)"), "{error}");
+}
+
 #[tokio::test]
 async fn a_refused_connection_is_retryable() {
     let (_held, port) = unused_port();
@@ -460,12 +458,8 @@ async fn a_good_status_is_not_enough_if_a_text_is_required() {
     ] {
         let error = deliver_to(behaviour, LONG).await.unwrap_err();
         assert!(matches!(error, DeliveryError::Retryable { .. }), "{error}");
-        assert!(
-            error
-                .to_string()
-                .ends_with("answered 200 OK without the text of success_body"),
-            "{error}"
-        );
+        let reason = "answered 200 OK without the text of success_body";
+        assert!(error.to_string().contains(reason), "{error}");
     }
     let half = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf".to_owned();
     let error = deliver_to(Behaviour::Answers(half), LONG).await.unwrap_err();

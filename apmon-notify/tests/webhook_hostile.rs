@@ -5,59 +5,14 @@
 mod names;
 mod server;
 mod timing;
+mod webhook_lab;
 
-use std::time::Duration;
-
-use apmon_core::{DeliveryError, Notification, NotificationKind, Notifier, Secret};
-use apmon_notify::{HttpClient, RequestEncoding, RequestMethod, Webhook, WebhookOptions};
+use apmon_core::{DeliveryError, Notifier};
+use apmon_notify::{HttpClient, RequestEncoding, RequestMethod, Webhook};
 use names::names;
 use server::{Behaviour, Server, answer};
 use timing::LONG;
-
-const TEXT: &str = "web in HomeLab is UP";
-
-fn options(url: &str, method: RequestMethod, encoding: RequestEncoding) -> WebhookOptions {
-    WebhookOptions {
-        endpoint_url: Some(Secret::new(url)),
-        request_method: Some(method),
-        request_encoding: Some(encoding),
-        ..WebhookOptions::default()
-    }
-}
-
-fn notification(text: &str) -> Notification {
-    Notification {
-        id: "id".into(),
-        incident: "i".into(),
-        kind: NotificationKind::Recovery,
-        site: "HomeLab".into(),
-        monitor: "web".into(),
-        address: "http://h/".into(),
-        text: text.into(),
-        number: 2,
-        at: "2026-02-11T14:18:00Z".parse().unwrap(),
-        since: None,
-        lasted: None,
-        next_reminder: None,
-        subject: Default::default(),
-        covers: Vec::new(),
-        ended: None,
-    }
-}
-
-async fn deliver(options: &WebhookOptions, timeout: Duration) -> Result<(), DeliveryError> {
-    let webhook = Webhook::new(options, HttpClient::new(names()), timeout).unwrap();
-    webhook.deliver(&notification(TEXT), "key-1").await
-}
-
-async fn post_to(server: &Server) -> Result<(), DeliveryError> {
-    let options = options(
-        &server.url("/path-T0KEN?query-T0KEN"),
-        RequestMethod::Post,
-        RequestEncoding::Url,
-    );
-    deliver(&options, LONG).await
-}
+use webhook_lab::{TEXT, notification, options, post_to};
 
 /// The receiver must not occupy this process, whatever the timeout allows.
 #[tokio::test]

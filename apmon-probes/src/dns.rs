@@ -1,32 +1,50 @@
 //! `dns`: does a name server give the right answer?
 //!
 //! The probe queries the server directly: over UDP, then over TCP if the answer
-//! does not fit a datagram. The system's resolver is used only to find the
-//! server itself when it is given by name.
+//! does not fit a datagram; or over TCP or TLS alone. A server that cannot parse a
+//! query with EDNS is asked again without. The system's resolver is used only to find
+//! the server itself when it is given by name.
 
 mod answer;
 mod exchange;
 mod question;
+mod rcode;
 mod record;
 
 use std::{net::SocketAddr, sync::Arc};
 
 use apmon_core::{
-    Blueprint, Check, Failure, Kind, Outcome, Phase, Probe,
+    Blueprint, Both, Check, Failure, Kind, Outcome, Phase, Probe,
     config::{Host, Remote, Section, Text},
     text::excerpt,
 };
 use async_trait::async_trait;
-use hickory_proto::{op::Message, rr::Record};
+use hickory_proto::{
+    op::{Message, ResponseCode},
+    rr::Record,
+};
+use rustls::pki_types::ServerName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::net::TcpStream;
 
-use self::{answer::Parsed, exchange::Exchange, question::Question};
-use crate::{endpoint::Endpoint, local::Local, recorder::CheckRecorder};
+use self::{
+    answer::Parsed,
+    exchange::{Edns, Exchange},
+    question::Question,
+};
+use crate::{
+    budget::{Framing, Metered},
+    endpoint::Endpoint,
+    local::Local,
+    recorder::CheckRecorder,
+    tls::{self, Tls, TlsOptions},
+};
 
-pub use self::question::RecordKind;
+pub use self::{question::RecordKind, rcode::Rcode};
 
 const PORT: u16 = 53;
+const TLS_PORT: u16 = 853;
 
 /// How many records of each section `--explain` shows.
 const MAX_SHOWN: usize = 50;
@@ -48,9 +66,32 @@ pub struct DnsOptions {
     /// Text that must appear in one of the records as `dig +short` prints them:
     /// `10 mail.example.com.` for MX, the text itself for TXT (with or without
     /// its quotes, its parts joined). An IP address must match the whole record,
-    /// so that 10.0.0.1 does not match 10.0.0.10. Only TXT and CAA are
+    /// so that 10.0.0.1 does not match 10.0.0.10. A network such as `10.0.0.0/24`
+    /// matches the addresses in it, and a text with `*` a whole record, in which `*`
+    /// stands for any text: `*.mail.example.com.`. Only TXT and CAA are
     /// case-sensitive.
     pub expect: Option<Text>,
+    /// Response code that the server must return, such as NXDOMAIN or REFUSED, or
+    /// its number. With NOERROR no record is required, unless `expect` is set.
+    /// Default: NOERROR, and at least one record. (An addition.)
+    pub expect_rcode: Option<Rcode>,
+    /// How the server is asked: `udp` (then `tcp` if the answer is too long), `tcp`,
+    /// or `tls` (port 853 by default). Default `udp`. (An addition.)
+    #[serde(default)]
+    pub transport: DnsTransport,
+}
+
+/// How a name server is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DnsTransport {
+    /// By datagrams; an answer that does not fit one is fetched over TCP.
+    #[default]
+    Udp,
+    /// Over a connection.
+    Tcp,
+    /// Over TLS (RFC 7858).
+    Tls,
 }
 
 /// The kind `dns`.
@@ -58,7 +99,7 @@ pub struct DnsOptions {
 pub struct Dns;
 
 impl Kind for Dns {
-    type Options = DnsOptions;
+    type Options = Both<DnsOptions, TlsOptions>;
 
     fn name(&self) -> &'static str {
         "dns"
@@ -69,7 +110,7 @@ impl Kind for Dns {
     }
 
     fn address(&self) -> &'static str {
-        "dns://server[:port], port 53 by default"
+        "dns://server[:port], port 53 by default (853 with `transport: tls`)"
     }
 
     fn example(&self) -> &'static str {
@@ -81,7 +122,7 @@ impl Kind for Dns {
         &["dns"]
     }
 
-    fn compile(&self, options: DnsOptions, section: &mut Section<'_>) -> Option<Blueprint> {
+    fn compile(&self, Both(options, tls): Self::Options, section: &mut Section<'_>) -> Option<Blueprint> {
         let text = section.require("query", options.query.as_ref());
         let question = match text.map(|text| Question::new(text.as_str(), options.record_type)) {
             None => None,
@@ -91,13 +132,32 @@ impl Kind for Dns {
                 None
             }
         };
+        if let Some(rcode) = options.expect_rcode
+            && rcode != Rcode::NO_ERROR
+            && section.has("expect")
+        {
+            section.misplaced(
+                "expect",
+                format!("needs records, and an answer with expect_rcode {rcode} has none"),
+            );
+        }
+        let uses_tls = options.transport == DnsTransport::Tls;
+        let missing = (!uses_tls && !section.is_wrong("transport")).then_some("needs \"transport: tls\"");
+        let tls = tls.plan(section, &[], missing, false);
+        let port = if uses_tls { TLS_PORT } else { PORT };
         let endpoint = section
             .address_url(&["dns"])
-            .and_then(|url| Endpoint::of(&url, section, Some(PORT)))?;
+            .and_then(|url| Endpoint::of(&url, section, Some(port)))?;
         let plan = Arc::new(Plan {
+            tls: match uses_tls {
+                true => Some(Box::new((tls::server_name(&endpoint.remote.host), tls?))),
+                false => None,
+            },
+            transport: options.transport,
             endpoint,
             question: question?,
             expect: options.expect.map(Text::into_string),
+            rcode: options.expect_rcode,
         });
         Some(Blueprint::probe(move |services| DnsProbe {
             plan: Arc::clone(&plan),
@@ -108,8 +168,12 @@ impl Kind for Dns {
 
 struct Plan {
     endpoint: Endpoint,
+    transport: DnsTransport,
+    /// Boxed, as most monitors of this kind have none.
+    tls: Option<Box<(ServerName<'static>, Tls)>>,
     question: Question,
     expect: Option<String>,
+    rcode: Option<Rcode>,
 }
 
 struct DnsProbe {
@@ -128,38 +192,58 @@ impl Probe for DnsProbe {
 
 impl DnsProbe {
     async fn check(&self, check: &Check, recorder: &mut CheckRecorder) -> Result<(), Failure> {
-        let Plan {
-            endpoint,
-            question,
-            expect,
-        } = &*self.plan;
-        let to = endpoint.resolve(check, recorder, &self.local).await?;
-        let exchange = Exchange::new(question, check)?;
-        let answer = match exchange.over_udp(to, &self.local.network).await? {
-            Some(answer) => {
-                recorder.done(Phase::FirstByte);
-                answer
-            }
-            None => {
-                recorder.done(Phase::FirstByte);
-                check.step("receive", || "truncated; retrying over TCP".to_owned());
-                // Boxed: few answers are that long.
-                let answer = Box::pin(self.over_tcp(to, &exchange, check, recorder)).await;
-                let answer = answer.map_err(|failure| {
-                    let reason = format!("answer truncated, retry over TCP failed: {}", failure.reason);
-                    Failure::new(failure.class, reason)
-                })?;
-                recorder.done(Phase::Transfer);
-                answer
-            }
-        };
+        let plan = &*self.plan;
+        let to = plan.endpoint.resolve(check, recorder, &self.local).await?;
+        let mut answer = self.ask(to, Edns::Yes, check, recorder).await?;
+        if is_from_before_edns(&answer) {
+            check.step("receive", || {
+                let (code, _) = answer::describe_code(answer.response_code());
+                format!("{code}; asking again without EDNS")
+            });
+            answer = self.ask(to, Edns::No, check, recorder).await?;
+        }
         explain(check, &answer);
-        let records = answer::requested_records(&answer, question)?;
+        let records = answer::requested_records(&answer, &plan.question, plan.rcode)?;
         recorder.measured("records", records.len() as f64);
-        answer::judge(&records, question, expect.as_deref())
+        answer::judge(&records, &plan.question, plan.expect.as_deref())
     }
 
-    async fn over_tcp(
+    /// Asks the server at `to`.
+    async fn ask(
+        &self,
+        to: SocketAddr,
+        edns: Edns,
+        check: &Check,
+        recorder: &mut CheckRecorder,
+    ) -> Result<Message, Failure> {
+        let exchange = Exchange::new(&self.plan.question, edns, check)?;
+        if self.plan.transport != DnsTransport::Udp {
+            // Boxed: a check that waits for a dead host needs no memory for it.
+            let answer = Box::pin(self.over_connection(to, &exchange, check, recorder)).await?;
+            recorder.done(Phase::FirstByte);
+            return Ok(answer);
+        }
+        let Some(answer) = exchange.over_udp(to, &self.local.network).await? else {
+            recorder.done(Phase::FirstByte);
+            check.step("receive", || "truncated; retrying over TCP".to_owned());
+            // Boxed: few answers are that long.
+            let answer = Box::pin(self.over_connection(to, &exchange, check, recorder)).await;
+            let answer = answer.map_err(|failure| {
+                let reason = format!("answer truncated, retry over TCP failed: {}", failure.reason);
+                Failure::new(failure.class, reason)
+            })?;
+            recorder.done(Phase::Transfer);
+            return Ok(answer);
+        };
+        // The first byte of the answer is that of the one that counts.
+        if edns == Edns::No || !is_from_before_edns(&answer) {
+            recorder.done(Phase::FirstByte);
+        }
+        Ok(answer)
+    }
+
+    /// Asks over a connection of its own, over TLS if the plan says so.
+    async fn over_connection(
         &self,
         to: SocketAddr,
         exchange: &Exchange<'_>,
@@ -175,8 +259,26 @@ impl DnsProbe {
             port: to.port(),
         };
         let stream = server.connect(check, recorder, &self.local).await?;
-        exchange.over_tcp(stream).await
+        match self.plan.tls.as_deref() {
+            None => exchange.over_stream::<TcpStream>(stream).await,
+            Some((name, tls)) => {
+                let stream = tls.handshake(name.clone(), stream, check, recorder).await?;
+                let meter = stream.get_ref().0.meter().clone();
+                meter.answer_begins();
+                let stream = Metered::decrypted(stream, Framing::Plain, meter);
+                exchange.over_stream(stream).await
+            }
+        }
     }
+}
+
+/// Whether the answer is how a server from before EDNS refuses a query that has it (RFC 6891,
+/// section 7).
+fn is_from_before_edns(answer: &Message) -> bool {
+    matches!(
+        answer.response_code(),
+        ResponseCode::FormErr | ResponseCode::NotImp
+    )
 }
 
 /// Adds an answer to the trace, in the style of `dig`.
@@ -218,7 +320,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
             std::hint::black_box(record::line(record));
         }
         std::hint::black_box(answer::flags(&answer));
-        if let Ok(records) = answer::requested_records(&answer, &question) {
+        if let Ok(records) = answer::requested_records(&answer, &question, None) {
             std::hint::black_box(answer::judge(&records, &question, Some("needle"))).ok();
         }
     }

@@ -85,7 +85,7 @@ pub use tls::TlsOptions;
 pub use udp::{Udp, UdpOptions};
 
 #[cfg(feature = "dns")]
-pub use dns::{Dns, DnsOptions, RecordKind};
+pub use dns::{Dns, DnsOptions, DnsTransport, Rcode, RecordKind};
 #[cfg(feature = "quic")]
 pub use quic::Quic;
 

@@ -126,18 +126,20 @@ pub(crate) fn read_expect(
     }
 }
 
-/// Reads the options `send` and `content_type` of a section.
+/// Reads the options `send` and `content_type` of a section. A datagram may be empty, and a
+/// stream has nothing that is.
 pub(crate) fn read_send(
     section: &mut Section<'_>,
     send: Option<&Secret>,
     content_type: Encoding,
+    may_be_empty: bool,
 ) -> Option<Vec<u8>> {
     if section.has("content_type") && !section.has("send") {
         section.misplaced("content_type", "needs \"send\"");
     }
     let text = send?;
     match decode(content_type, text.reveal()) {
-        Ok(bytes) if bytes.is_empty() => {
+        Ok(bytes) if bytes.is_empty() && !may_be_empty => {
             section.error("send", "must not be empty");
             None
         }

@@ -180,7 +180,13 @@ impl PingProbe {
         if self.plan.count > 1 {
             check.step("ping", || counts.summary());
         }
-        let silent = check.expired(|timeout| format!("no reply within {timeout}"));
+        let silent = check.expired(|timeout| match counts.is_any_altered() {
+            false => format!("no reply within {timeout}"),
+            true => format!(
+                "no reply within {timeout} that returns what was sent: the host, or something on the way, \
+                 answers with other bytes"
+            ),
+        });
         // This process stood still: the missing replies were lost by us.
         if silent.class.domain() == Domain::Own && !counts.are_all_settled() {
             return Err(silent);
@@ -202,6 +208,12 @@ impl PingProbe {
 fn explain(check: &Check, arrival: Arrival) {
     check.step("ping", || match arrival.answer {
         IcmpAnswer::Reply(time) => format!("reply {} after {:.3} ms", arrival.index + 1, millis(time)),
+        IcmpAnswer::Altered { length } => {
+            format!(
+                "ignored reply {}: other bytes than were sent ({length})",
+                arrival.index + 1
+            )
+        }
         IcmpAnswer::Error { error, from } => error.describe(from),
     });
 }

@@ -90,7 +90,7 @@ impl Kind for Tcp {
     }
 
     fn compile(&self, Both(options, tls): Self::Options, section: &mut Section<'_>) -> Option<Blueprint> {
-        let send = payload::read_send(section, options.send.as_ref(), options.content_type);
+        let send = payload::read_send(section, options.send.as_ref(), options.content_type, false);
         let expect = payload::read_expect(section, options.expect.as_ref(), options.expect_type);
         let url = section.address_url(&["tcp", "tls"]);
         let is_implicit = url.as_ref().is_some_and(|url| url.scheme() == "tls");

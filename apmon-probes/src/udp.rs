@@ -38,7 +38,7 @@ const REFUSAL_WAIT: Duration = Duration::from_millis(250);
 /// Options of `type: udp`.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 pub struct UdpOptions {
-    /// Datagram to send, at most 65507 bytes.
+    /// Datagram to send, at most 65507 bytes; `""` sends an empty one.
     #[schemars(required)]
     pub send: Option<Secret>,
     /// Encoding of `send`. Default `text`.
@@ -83,7 +83,7 @@ impl Kind for Udp {
     }
 
     fn compile(&self, options: UdpOptions, section: &mut Section<'_>) -> Option<Blueprint> {
-        let send = payload::read_send(section, options.send.as_ref(), options.content_type);
+        let send = payload::read_send(section, options.send.as_ref(), options.content_type, true);
         section.require("send", options.send.as_ref());
         if let Some(bytes) = &send
             && bytes.len() > MAX_DATAGRAM

@@ -15,12 +15,14 @@ use std::{
 
 use apmon_core::{FailureClass, Metric, Outcome, Phase, Verdict};
 
-use lab::{LONG, check, explain, reason};
+use lab::{LONG, check, explain, pki::Pki, reason};
 
 /// A real name server with a small zone, on its own port.
 struct Unbound {
     child: Child,
     address: SocketAddr,
+    /// Where it answers over TLS, with the certificate `dns`.
+    tls: Option<(SocketAddr, Pki)>,
     _directory: tempfile::TempDir,
 }
 
@@ -56,7 +58,25 @@ fn free_server_address() -> SocketAddr {
 
 impl Unbound {
     async fn start() -> Self {
+        Self::start_as(None).await
+    }
+
+    async fn start_with_tls() -> Self {
+        let pki = Pki::new();
+        pki.leaf("dns");
+        Self::start_as(Some((free_server_address(), pki))).await
+    }
+
+    async fn start_as(tls: Option<(SocketAddr, Pki)>) -> Self {
         let address = free_server_address();
+        let tls_options = tls.as_ref().map_or_else(String::new, |(at, pki)| {
+            format!(
+                "  interface: 127.0.0.1@{0}\n  tls-port: {0}\n  tls-service-key: {1}\n  tls-service-pem: {2}\n",
+                at.port(),
+                pki.path("dns.key").display(),
+                pki.path("dns.pem").display()
+            )
+        });
         let directory = tempfile::tempdir().unwrap();
         let port = address.port();
         let zone = r#"
@@ -80,7 +100,7 @@ impl Unbound {
 "#;
         let config = format!(
             "server:\n  username: ''\n  chroot: ''\n  directory: {}\n  pidfile: ''\n  use-syslog: no\n\
-             \x20 interface: 127.0.0.1@{port}\n  do-daemonize: no\n  module-config: iterator\n{zone}{}\
+             \x20 interface: 127.0.0.1@{port}\n{tls_options}  do-daemonize: no\n  module-config: iterator\n{zone}{}\
              remote-control:\n  control-enable: no\n\
              auth-zone:\n  name: zone.example\n  zonefile: zone\n  for-upstream: no\n",
             directory.path().display(),
@@ -111,6 +131,7 @@ impl Unbound {
         let server = Self {
             child,
             address,
+            tls,
             _directory: directory,
         };
         server.wait_until_it_answers().await;
@@ -204,6 +225,74 @@ async fn every_record_type_is_answered_by_a_real_server() {
         let phases: Vec<_> = outcome.phases.iter().map(|(phase, _)| *phase).collect();
         assert_eq!(phases, [Phase::FirstByte], "{options}");
     }
+}
+
+#[tokio::test]
+async fn a_response_code_a_network_or_a_pattern_may_be_expected() {
+    let server = Unbound::start().await;
+    for (options, expected) in [
+        ("query: no.lab.example\nexpect_rcode: NXDOMAIN", "up"),
+        ("query: www.secret.example\nexpect_rcode: refused", "up"),
+        (
+            "query: web.lab.example\nrecord_type: TXT\nexpect_rcode: NOERROR",
+            "up",
+        ),
+        (
+            "query: web.lab.example\nexpect_rcode: NXDOMAIN",
+            "NOERROR for web.lab.example, not NXDOMAIN",
+        ),
+        ("query: web.lab.example\nexpect: 192.0.2.0/28", "up"),
+        (
+            "query: web.lab.example\nrecord_type: AAAA\nexpect: '2001:db8::/32'",
+            "up",
+        ),
+        (
+            "query: lab.example\nrecord_type: MX\nexpect: '10 *.lab.example.'",
+            "up",
+        ),
+        (
+            "query: web.lab.example\nrecord_type: AAAA\nexpect: '2001:db9::/32'",
+            "\"2001:db9::/32\" is not among the AAAA records of web.lab.example: 2001:db8::10",
+        ),
+    ] {
+        assert_eq!(reason(&server.check(options).await), expected, "{options}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_may_be_asked_over_tcp() {
+    let server = Unbound::start().await;
+    let outcome = server
+        .check("query: web.lab.example\ntransport: tcp\nexpect: 192.0.2.11")
+        .await;
+    assert_eq!(reason(&outcome), "up");
+    let phases: Vec<_> = outcome.phases.iter().map(|(phase, _)| *phase).collect();
+    assert_eq!(phases, [Phase::Connect, Phase::FirstByte]);
+}
+
+#[tokio::test]
+async fn a_server_may_be_asked_over_tls_with_its_certificate_pinned() {
+    let server = Unbound::start_with_tls().await;
+    let (at, pki) = server.tls.as_ref().unwrap();
+    let (at, pin) = (*at, pki.pin("dns"));
+    let options = |pin: &str| {
+        format!("query: web.lab.example\ntransport: tls\nexpect: 192.0.2.11\nssl_fingerprint: {pin}")
+    };
+    let outcome = check(&section(at, &options(&pin)), LONG).await;
+    assert_eq!(reason(&outcome), "up");
+    let phases: Vec<_> = outcome.phases.iter().map(|(phase, _)| *phase).collect();
+    assert_eq!(phases, [Phase::Connect, Phase::Tls, Phase::FirstByte]);
+    assert!(
+        outcome
+            .metrics
+            .iter()
+            .any(|metric| metric.name == "ssl_expiry_days")
+    );
+    let outcome = check(&section(at, &options(&"0".repeat(64))), LONG).await;
+    assert_eq!(
+        reason(&outcome),
+        format!("certificate is not the pinned one (got {pin})")
+    );
 }
 
 #[tokio::test]

@@ -120,6 +120,48 @@ async fn unrelated_datagrams_are_counted_when_no_answer_arrives() {
     assert_eq!(outcome.failure().unwrap().class, FailureClass::TimedOut);
 }
 
+/// Servers from before EDNS refuse a query that has it, with the question or without.
+#[tokio::test]
+async fn a_server_that_does_not_know_edns_is_asked_again_without() {
+    for (code, with_question) in [
+        (ResponseCode::FormErr, true),
+        (ResponseCode::FormErr, false),
+        (ResponseCode::NotImp, true),
+    ] {
+        let at = server(move |query| {
+            let refuses = query.extensions().is_some();
+            vec![answer_to(query, |m| {
+                if refuses {
+                    m.set_response_code(code);
+                    m.take_answers();
+                    if !with_question {
+                        m.take_queries();
+                    }
+                }
+            })]
+        })
+        .await;
+        let (outcome, steps) = explain(&section(at, WEB), LONG).await;
+        assert_eq!(reason(&outcome), "up", "{code}");
+        assert!(steps.contains("asking again without EDNS"), "{steps}");
+        let phases: Vec<_> = outcome.phases.iter().map(|(phase, _)| *phase).collect();
+        assert_eq!(phases, [apmon_core::Phase::FirstByte]);
+        let expected = format!("{}\nexpect: 192.0.2.0/24", section(at, WEB));
+        assert_eq!(reason(&check(&expected, LONG).await), "up");
+    }
+    let never = server(|query| {
+        vec![answer_to(query, |m| {
+            m.set_response_code(ResponseCode::FormErr);
+            m.take_answers();
+        })]
+    })
+    .await;
+    let outcome = check(&section(never, WEB), LONG).await;
+    assert_eq!(reason(&outcome), "FORMERR: the server cannot parse the query");
+    let wanted = format!("{}\nexpect_rcode: formerr", section(never, WEB));
+    assert_eq!(reason(&check(&wanted, LONG).await), "up");
+}
+
 #[tokio::test]
 async fn an_answer_from_another_address_is_not_received() {
     let elsewhere = UdpSocket::bind("127.0.0.1:0").await.unwrap();

@@ -188,7 +188,7 @@ fn errors_in_send() {
         "6:11: monitor \"x\": \"send\" is not valid base64: '*' at character 2",
     );
     one(
-        "type: udp\naddress: udp://h:1\nsend: ''",
+        "type: tcp\naddress: tcp://h:1\nsend: ''",
         "6:11: monitor \"x\": \"send\" must not be empty",
     );
     one(
@@ -294,7 +294,7 @@ fn errors_in_pins() {
     );
     one(
         "type: udp\naddress: udp://h:1\nsend: x\nignore_ssl_expiry: yes",
-        "7:5: monitor \"x\": \"ignore_ssl_expiry\" is not an option of type udp; it belongs to tcp, http, quic",
+        "7:5: monitor \"x\": \"ignore_ssl_expiry\" is not an option of type udp; it belongs to tcp, dns, http, quic",
     );
 }
 

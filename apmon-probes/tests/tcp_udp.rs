@@ -170,6 +170,20 @@ async fn udp_waits_for_the_datagram_that_matches() {
 }
 
 #[tokio::test]
+async fn udp_sends_an_empty_datagram() {
+    let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut buffer = [0; 64];
+        let (n, from) = server.recv_from(&mut buffer).await.unwrap();
+        let answer = format!("got {n} bytes");
+        server.send_to(answer.as_bytes(), from).await.unwrap();
+    });
+    let section = format!("type: udp\nname: x\naddress: udp://{address}\nsend: ''\nexpect: got 0 bytes");
+    assert_eq!(reason(&check(&section, LONG).await), "up");
+}
+
+#[tokio::test]
 async fn udp_without_expect_is_up_unless_refused() {
     let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = server.local_addr().unwrap();

@@ -114,6 +114,7 @@ pub(crate) async fn beats(monitors: usize, secs: u64) -> Result<(), Box<dyn Erro
             heartbeat: Some(Heartbeat {
                 url: Secret::new(receiver.url(&format!("/{i}"))),
                 every: Some(EVERY),
+                options: None,
             }),
             ..Policy::default()
         };

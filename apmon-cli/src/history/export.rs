@@ -167,7 +167,18 @@ fn as_json(report: &Report, frame: &TimeFrame) -> Value {
         .incidents
         .iter()
         .map(|report| {
-            json!({
+            let failures = report.failures.iter().map(|failure| {
+                json!({
+                    "channel": failure.channel,
+                    "notification": failure.label,
+                    "at": at(failure.at),
+                    "result": failure.fate.as_str(),
+                    "tries": failure.tries,
+                    "error": failure.error,
+                })
+            });
+            let failures: Vec<_> = failures.collect();
+            let mut incident = json!({
                 "id": report.incident.id,
                 "kind": report.kind(),
                 "start": at(report.incident.started),
@@ -177,7 +188,11 @@ fn as_json(report: &Report, frame: &TimeFrame) -> Value {
                 "reason": report.incident.reason,
                 "messages": report.incident.notifications,
                 "delivered": report.delivered,
-            })
+            });
+            if !failures.is_empty() {
+                incident["failures"] = failures.into();
+            }
+            incident
         })
         .collect();
     let periods = |kind: PeriodKind| -> Vec<Value> {

@@ -1,9 +1,9 @@
 //! The history of one monitor, summed up by day, month and year.
 
-use std::{ops::Range, time::Duration};
+use std::{collections::HashMap, ops::Range, time::Duration};
 
 use apmon_core::{
-    Incident, IncidentKind, MonitorState, StoreError,
+    Delivery, Incident, IncidentKind, MonitorState, StoreError,
     history::{Availability, Day, Timeline, days},
 };
 use apmon_store::{History, Span};
@@ -37,6 +37,8 @@ pub(super) struct IncidentReport {
     pub(super) is_open: bool,
     /// Notifications delivered, on all channels.
     pub(super) delivered: u32,
+    /// Deliveries that failed, or did so before they succeeded, oldest first.
+    pub(super) failures: Vec<Delivery>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,12 +93,13 @@ impl Report {
                 days.filter(|(_, sums)| !sums.total().is_zero()).collect()
             }
         };
-        let delivered = match incidents.is_empty() {
+        let (delivered, mut failures) = match incidents.is_empty() {
             true => Default::default(),
-            false => history.delivered(monitor)?,
+            false => (history.delivered(monitor)?, failures(history, monitor, frame)?),
         };
         let incidents = incidents.into_iter().map(|incident| IncidentReport {
             delivered: delivered.get(&incident.id).copied().unwrap_or(0),
+            failures: failures.remove(&incident.id).unwrap_or_default(),
             ..IncidentReport::new(incident, &state)
         });
         Ok(Self {
@@ -116,11 +119,30 @@ impl Report {
     }
 }
 
+/// The deliveries of a monitor that failed at least once, by incident.
+fn failures(
+    history: &History,
+    monitor: &str,
+    frame: &TimeFrame,
+) -> Result<HashMap<String, Vec<Delivery>>, StoreError> {
+    let mut failures: HashMap<String, Vec<Delivery>> = HashMap::new();
+    for delivery in history.deliveries(Some(monitor), &frame.span())? {
+        if delivery.error.is_some() {
+            failures
+                .entry(delivery.incident.clone())
+                .or_default()
+                .push(delivery);
+        }
+    }
+    Ok(failures)
+}
+
 impl IncidentReport {
     pub(super) fn new(incident: Incident, state: &MonitorState) -> Self {
         Self {
             is_open: incident.is_open(state),
             delivered: 0,
+            failures: Vec::new(),
             incident,
         }
     }

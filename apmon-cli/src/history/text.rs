@@ -18,6 +18,8 @@ use crate::{
 const NEWEST_OF_SITE: u32 = 20;
 /// How many of the newest incidents of a single monitor are listed.
 const NEWEST_OF_MONITOR: usize = 100;
+/// The most failed deliveries of one monitor that are shown, the newest ones.
+const NEWEST_FAILURES: usize = 20;
 
 /// Writes the history of each site.
 pub(super) fn write(out: &mut dyn Write, sites: &[SiteHistory], frame: &TimeFrame) -> anyhow::Result<()> {
@@ -135,7 +137,35 @@ fn single_monitor(site: &SiteHistory, monitor: &str, frame: &TimeFrame) -> Resul
     let newest = report.incidents.iter().rev().take(NEWEST_OF_MONITOR);
     let older = report.incidents.len().saturating_sub(NEWEST_OF_MONITOR);
     text.push_str(&incidents(newest, older, frame, false));
+    text.push_str(&failures(&report, frame));
     Ok(text)
+}
+
+/// The newest deliveries that failed, and why.
+fn failures(report: &Report, frame: &TimeFrame) -> String {
+    let all = report.incidents.iter().flat_map(|report| &report.failures);
+    let mut all: Vec<_> = all.collect();
+    all.sort_by_key(|failure| std::cmp::Reverse(failure.at));
+    let rows: Vec<Vec<String>> = all
+        .iter()
+        .take(NEWEST_FAILURES)
+        .map(|failure| {
+            vec![
+                timestamp(failure.at, frame.now, &frame.zone),
+                printable(&failure.channel).into_owned(),
+                printable(&failure.label).into_owned(),
+                failure.fate.as_str().to_owned(),
+                printable(failure.error.as_deref().unwrap_or_default()).into_owned(),
+            ]
+        })
+        .collect();
+    match rows.is_empty() {
+        true => String::new(),
+        false => {
+            let head = ["AT", "CHANNEL", "NOTIFICATION", "RESULT", "LAST ERROR"];
+            format!("\n\n{}", render_filled(&head, &rows))
+        }
+    }
 }
 
 /// The share of up time, `99.93 %`: truncated and not rounded, so that no failure is

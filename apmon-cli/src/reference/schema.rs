@@ -4,6 +4,7 @@ use apmon_core::config::{ChannelOptions, MonitorOptions, SiteOptions};
 use schemars::{Schema, schema_for};
 use serde_json::{Map, Value, json};
 
+use super::with_heartbeat;
 use crate::kinds;
 
 /// JSON Schema of a whole site file, for editors.
@@ -20,9 +21,16 @@ pub(super) fn schema() -> Value {
         }
         value
     };
-    let mut site = inline(schema_for!(SiteOptions));
+    let mut site = inline(with_heartbeat(schema_for!(SiteOptions)));
     let common = inline(schema_for!(ChannelOptions))["properties"].take();
     let mut needs = json!({"heartbeat_every_n_secs": ["heartbeat_url"]});
+    for name in [
+        "heartbeat_ssl_fingerprint",
+        "heartbeat_ssl_verify",
+        "heartbeat_ssl_ca_file",
+    ] {
+        needs[name] = json!(["heartbeat_url"]);
+    }
     for kind in kinds::channels() {
         let mut entry = inline(kind.schema());
         if let (Some(all), Some(common)) = (entry["properties"].as_object_mut(), common.as_object()) {
@@ -46,7 +54,7 @@ pub(super) fn schema() -> Value {
         section["additionalProperties"] = json!(false);
         process["properties"][kind.name()] = section;
     }
-    let common = inline(schema_for!(MonitorOptions));
+    let common = inline(with_heartbeat(schema_for!(MonitorOptions)));
     let kinds: Vec<_> = kinds::all()
         .iter()
         .map(|kind| {

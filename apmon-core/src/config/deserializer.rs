@@ -243,14 +243,23 @@ impl UseOf {
             // What an answer is compared with, and what is chosen from a device's answer. A failure
             // has to say what was expected and what came instead. Not the text of `expect`, which
             // may be a password or a token that a healthy answer contains.
-            "expect_status" | "success_statuses" | "ssl_fingerprint" | "port" | "mac" | "allow_macs"
-            | "ignore_ports" | "ignore_disks" => Self::Label,
+            "expect_status"
+            | "expect_rcode"
+            | "success_statuses"
+            | "ssl_fingerprint"
+            | "heartbeat_ssl_fingerprint"
+            | "port"
+            | "mac"
+            | "allow_macs"
+            | "ignore_ports"
+            | "ignore_disks" => Self::Label,
             // Words of a protocol (`ipv4`, `MX`, `text/plain`), which our own texts use as well.
             "address_family" | "resolver" | "record_type" | "content_type" | "expect_type" | "version"
-            | "auth_protocol" | "priv_protocol" | "starttls" | "mac_changes" | "facility" | "preset"
-            | "request_method" | "request_encoding" => Self::Label,
+            | "auth_protocol" | "priv_protocol" | "starttls" | "transport" | "mac_changes" | "facility"
+            | "preset" | "request_method" | "request_encoding" | "smtp_auth" | "priority" | "sound"
+            | "tags" | "message_thread_id" => Self::Label,
             // Paths, which an error about the file begins with. What the file contains is secret.
-            "ssl_ca_file" | "community_file" | "auth_password_file" | "priv_password_file" => Self::Label,
+            key if key.ends_with("_file") => Self::Label,
             "heartbeat_url" => Self::Elsewhere,
             _ => Self::Content,
         }

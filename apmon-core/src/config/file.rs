@@ -53,6 +53,10 @@ pub struct Tables<'a> {
     /// The kinds of sections under the top-level key `apmon`: options of the
     /// process, not of a site.
     pub process: &'a [&'a dyn SectionKind],
+    /// The options of heartbeats that their sender reads, beside `heartbeat_url` in the site's
+    /// section and in those of monitors. Returns `None` if a section has none of them; then those
+    /// of the site apply to a monitor.
+    pub heartbeat: Option<&'a dyn SectionKind>,
     /// Values of options of the site that are refused: option, value and reason.
     pub refused: &'a [(&'static str, &'a str, &'a str)],
 }

@@ -16,9 +16,10 @@ use super::{
 use crate::{
     blueprint::Blueprint,
     mask::Mask,
-    monitor::{Heartbeat, Labels, Monitor, Policy, Watch},
-    notification::ChannelClass,
+    monitor::{Labels, Monitor, Policy, Watch},
+    notification::{ChannelClass, Heartbeat},
     secret::Secret,
+    section_value::SectionValue,
     services::Services,
 };
 
@@ -160,6 +161,8 @@ pub struct MonitorEntry {
     pub heartbeat_url: Option<Secret>,
     /// See [`MonitorOptions`].
     pub heartbeat_every: Option<Seconds>,
+    /// What the sender of heartbeats has read, here or in the site's section.
+    heartbeat_options: Option<SectionValue>,
     /// SHA-256 over the effective options.
     pub checksum: String,
     labels: Arc<Labels>,
@@ -237,6 +240,7 @@ impl MonitorEntry {
             heartbeat: self.heartbeat_url.clone().map(|url| Heartbeat {
                 url,
                 every: self.heartbeat_every.map(Seconds::duration),
+                options: self.heartbeat_options.clone(),
             }),
             check_before_notify: Vec::new(),
         };

@@ -8,7 +8,7 @@ use super::{
     section::Section,
     value::{AddressFamily, Count, NameResolution, Seconds, Text},
 };
-use crate::secret::Secret;
+use crate::{channel::SectionKind, secret::Secret, section_value::SectionValue};
 
 /// Names that the state file reserves and that no monitor may have.
 pub const RESERVED_NAMES: &[&str] = &["apmon", "execution_time", "execution_ms"];
@@ -76,6 +76,9 @@ pub struct SiteOptions {
     /// Seconds between two heartbeats of the site. Default 60. Needs
     /// `heartbeat_url`. (An addition.)
     pub heartbeat_every_n_secs: Option<Seconds>,
+    /// What the sender of heartbeats has read of its own options.
+    #[serde(skip)]
+    pub heartbeat_options: Option<SectionValue>,
 }
 
 /// The time after which a notification expires if the site sets none.
@@ -83,7 +86,10 @@ const EXPIRE: Seconds = Seconds::new(86_400);
 
 impl SiteOptions {
     /// Reads the options and the site's name.
-    pub(super) fn read(section: &mut Section<'_>) -> Option<(String, Self)> {
+    pub(super) fn read(
+        section: &mut Section<'_>,
+        heartbeat: Option<&dyn SectionKind>,
+    ) -> Option<(String, Self)> {
         let mut options = section.read::<Self>()?;
         let name = options.name.take();
         let name = section
@@ -91,6 +97,7 @@ impl SiteOptions {
             .map_or_else(String::new, Text::into_string);
         check_pacing(section, options.notify_every_n_secs, options.check_every_n_secs);
         check_heartbeat(section, options.heartbeat_url.as_ref());
+        options.heartbeat_options = heartbeat.and_then(|kind| kind.read(section));
         Some((name, options))
     }
 

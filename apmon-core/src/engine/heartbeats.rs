@@ -7,8 +7,7 @@ use super::{
     task::{HeartbeatSource, HeartbeatTask},
 };
 use crate::{
-    monitor::Heartbeat,
-    notification::HeartbeatSender,
+    notification::{Heartbeat, HeartbeatSender},
     time::{Mono, Now},
 };
 
@@ -42,7 +41,7 @@ impl Heartbeats {
         let left = ends.map_or(Duration::MAX, |ends| ends.since(now.mono));
         Some(HeartbeatTask {
             source,
-            url: heartbeat.url.clone(),
+            heartbeat: heartbeat.clone(),
             sender: Arc::clone(self.sender.as_ref()?),
             timeout: self.timeout.min(left.max(SHORTEST_TRY)),
             now,

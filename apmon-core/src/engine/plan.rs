@@ -9,8 +9,8 @@ use std::{
 
 use super::{EngineError, task::GRACE};
 use crate::{
-    monitor::{Heartbeat, Monitor},
-    notification::{ChannelClass, HeartbeatSender, Notifier, Switches},
+    monitor::Monitor,
+    notification::{ChannelClass, Heartbeat, HeartbeatSender, Notifier, Switches},
     rule::{
         route::{Fallback, Route, Routes},
         schedule,

@@ -5,8 +5,8 @@ use std::{fmt, time::Duration};
 
 use super::{delivery::Deliveries, monitors::Monitors, persistence::Persistence, task::HeartbeatSource};
 use crate::{
-    monitor::Heartbeat,
     notification::DeliveryError,
+    notification::Heartbeat,
     rule::{resend::Resend, wording},
     time::{Mono, Now},
 };

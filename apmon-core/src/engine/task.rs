@@ -10,11 +10,10 @@ use crate::{
     mask::Mask,
     memory::Memory,
     monitor::{Monitor, Observation},
-    notification::{DeliveryError, HeartbeatSender, Notification, Notifier},
+    notification::{DeliveryError, Heartbeat, HeartbeatSender, Notification, Notifier},
     outcome::{Failure, FailureClass, Outcome},
     probe::{Check, Step},
     read::RECENT_RESULTS,
-    secret::Secret,
     store::{RecentByMonitor, StateStore, StoreError},
     time::{Clock, Mono, Now},
 };
@@ -166,7 +165,7 @@ impl DeliveryTask {
 /// A heartbeat to send.
 pub(super) struct HeartbeatTask {
     pub(super) source: HeartbeatSource,
-    pub(super) url: Secret,
+    pub(super) heartbeat: Heartbeat,
     pub(super) sender: Arc<dyn HeartbeatSender>,
     pub(super) timeout: Duration,
     pub(super) now: Now,
@@ -175,11 +174,11 @@ pub(super) struct HeartbeatTask {
 impl HeartbeatTask {
     pub(super) async fn run(self) -> TaskResult {
         let attempt =
-            AssertUnwindSafe(async { self.sender.send(&self.url, self.timeout).await }).catch_unwind();
+            AssertUnwindSafe(async { self.sender.send(&self.heartbeat, self.timeout).await }).catch_unwind();
         let result = attempt_result(tokio::time::timeout(self.timeout + GRACE, attempt).await);
         let result = result.map_err(|error| {
             let mut mask = Mask::default();
-            mask.add_url(self.url.reveal());
+            mask.add_url(self.heartbeat.url.reveal());
             mask.hide_error(error)
         });
         TaskResult::Heartbeat {

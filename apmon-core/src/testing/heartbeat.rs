@@ -12,7 +12,7 @@ use super::{
     script::{Script, locked},
 };
 use crate::{
-    notification::{DeliveryError, HeartbeatSender},
+    notification::{DeliveryError, Heartbeat, HeartbeatSender},
     secret::Secret,
     time::Stopwatch,
 };
@@ -91,8 +91,8 @@ impl HeartbeatRecorder {
 
 #[async_trait]
 impl HeartbeatSender for HeartbeatRecorder {
-    async fn send(&self, url: &Secret, timeout: Duration) -> Result<(), DeliveryError> {
-        let _under_way = UnderWay::new(self, url);
+    async fn send(&self, heartbeat: &Heartbeat, timeout: Duration) -> Result<(), DeliveryError> {
+        let _under_way = UnderWay::new(self, &heartbeat.url);
         let answer = self.answers.take();
         let answered = async {
             self.answers.wait().await;

@@ -7,7 +7,11 @@ use apmon_core::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::address::is_email_address;
+use super::{address::is_email_address, login::SmtpAuth};
+use crate::{
+    secret_file::SecretFile,
+    trust::{self, ReceiverTlsOptions, ReceiverTrust},
+};
 
 /// Options of `site.email_server`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -22,6 +26,14 @@ pub struct MailServerOptions {
     pub smtp_username: Option<Text>,
     /// Password, for servers that require a login. Needs `smtp_username`.
     pub smtp_password: Option<Secret>,
+    /// Path of a file that contains `smtp_password`, relative to the site file, or the name of
+    /// a credential of systemd. It is read at each delivery; a newline at its end is ignored.
+    /// (An addition.)
+    pub smtp_password_file: Option<Text>,
+    /// How to log in: `plain`, `login`, `cram-md5`, or `xoauth2` with an access token in place
+    /// of the password. Default: the first of these that the server offers; `xoauth2` only if
+    /// it offers no other. (An addition.)
+    pub smtp_auth: Option<SmtpAuth>,
     /// Sender address of the e-mails.
     #[schemars(required)]
     pub from_address: Option<Text>,
@@ -31,8 +43,11 @@ pub struct MailServerOptions {
     pub use_tls: Option<bool>,
     /// Whether the server's certificate must be issued for the host by an authority
     /// that this machine trusts. `no` accepts any certificate, such as a self-signed
-    /// one. Default yes. (An addition.)
+    /// one. Default yes. The same as `ssl_verify`. (An addition.)
     pub smtp_verify_tls: Option<bool>,
+    /// Which certificate of the server is accepted.
+    #[serde(skip)]
+    pub tls: ReceiverTlsOptions,
 }
 
 /// How a connection to a mail server is protected.
@@ -61,6 +76,13 @@ impl MailServerOptions {
         }
     }
 
+    /// Which certificate of the server is accepted, by whatever names.
+    pub(super) fn tls(&self) -> ReceiverTlsOptions {
+        let mut tls = self.tls.clone();
+        tls.ssl_verify = tls.ssl_verify.or(self.smtp_verify_tls);
+        tls
+    }
+
     /// A description of the connection for listings: `STARTTLS, login as ops`.
     pub(super) fn description(&self) -> String {
         let mut text = match self.protection() {
@@ -69,10 +91,16 @@ impl MailServerOptions {
             MailProtection::None => "clear text",
         }
         .to_owned();
-        if self.smtp_verify_tls == Some(false) && self.protection() != MailProtection::None {
-            text.push_str(", certificate not verified");
+        if self.protection() != MailProtection::None {
+            let tls = self.tls();
+            match (tls.ssl_fingerprint.is_empty(), tls.ssl_verify) {
+                (false, _) => text.push_str(", certificate pinned"),
+                (true, Some(false)) => text.push_str(", certificate not verified"),
+                (true, _) => {}
+            }
         }
-        if let (Some(name), Some(_)) = (&self.smtp_username, &self.smtp_password) {
+        let has_password = self.smtp_password.is_some() || self.smtp_password_file.is_some();
+        if let Some(name) = self.smtp_username.as_ref().filter(|_| has_password) {
             text.push_str(&format!(", login as {}", name.as_str()));
         }
         text
@@ -94,9 +122,18 @@ pub struct MailOptions {
     pub email_reminders: Option<bool>,
 }
 
+/// What `site.email_server` contains.
+pub(super) struct ReadServer {
+    pub(super) options: MailServerOptions,
+    /// The file of the password.
+    pub(super) file: Option<SecretFile>,
+    pub(super) trust: ReceiverTrust,
+}
+
 /// Reads `site.email_server`, and checks what types cannot.
-pub(super) fn read_server(section: &mut Section<'_>) -> Option<MailServerOptions> {
-    let options = section.read::<MailServerOptions>()?;
+pub(super) fn read_server(section: &mut Section<'_>) -> Option<ReadServer> {
+    let mut options = section.read::<MailServerOptions>()?;
+    options.tls = section.read::<ReceiverTlsOptions>().unwrap_or_default();
     section.require("smtp_host", options.smtp_host.as_ref());
     section.require("smtp_port", options.smtp_port);
     section.require("from_address", options.from_address.as_ref());
@@ -110,22 +147,69 @@ pub(super) fn read_server(section: &mut Section<'_>) -> Option<MailServerOptions
     {
         section.error("from_address", "must be an e-mail address");
     }
-    match (&options.smtp_username, &options.smtp_password) {
+    let file = options.smtp_password_file.as_ref();
+    let file = file.map(|path| SecretFile::of(section, "smtp_password_file", path));
+    check_login(section, &options);
+    let names = match section.has("smtp_verify_tls") {
+        true => trust::Names {
+            verify: "smtp_verify_tls",
+            ..trust::RECEIVER
+        },
+        false => trust::RECEIVER,
+    };
+    if section.has("smtp_verify_tls") && section.has("ssl_verify") {
+        section.misplaced(
+            "smtp_verify_tls",
+            "cannot be combined with ssl_verify; remove one of them",
+        );
+    }
+    let trust = match options.protection() {
+        // `smtp_verify_tls` beside `use_tls: no` has always been valid.
+        MailProtection::None => {
+            let missing = Some("needs TLS, but use_tls is no");
+            ReceiverTrust::read(section, &options.tls, &trust::RECEIVER, missing)?
+        }
+        _ => ReceiverTrust::read(section, &options.tls(), &names, None)?,
+    };
+    Some(ReadServer { options, file, trust })
+}
+
+fn check_login(section: &mut Section<'_>, options: &MailServerOptions) {
+    let password = match (&options.smtp_password, &options.smtp_password_file) {
+        (Some(_), Some(_)) => {
+            section.misplaced(
+                "smtp_password_file",
+                "cannot be combined with smtp_password; remove one of them",
+            );
+            return;
+        }
+        (Some(_), None) => Some("smtp_password"),
+        (None, Some(_)) => Some("smtp_password_file"),
+        (None, None) => None,
+    };
+    match (&options.smtp_username, password) {
         (Some(_), None) => section.warn(
             "smtp_username",
             "is set without smtp_password; authentication is skipped",
         ),
-        (None, Some(_)) => section.warn(
-            "smtp_password",
+        (None, Some(password)) => section.warn(
+            password,
             "is set without smtp_username; authentication is skipped",
         ),
-        (Some(_), Some(_)) if options.protection() == MailProtection::None => section.warn(
-            "smtp_password",
-            "is sent in clear text because use_tls is no: anyone who sees the traffic can read it",
-        ),
+        (Some(_), Some(password))
+            if options.protection() == MailProtection::None
+                && options.smtp_auth != Some(SmtpAuth::CramMd5) =>
+        {
+            section.warn(
+                password,
+                "is sent in clear text because use_tls is no: anyone who sees the traffic can read it",
+            );
+        }
+        (None, None) if options.smtp_auth.is_some() => {
+            section.misplaced("smtp_auth", "needs \"smtp_username\" and \"smtp_password\"");
+        }
         _ => {}
     }
-    Some(options)
 }
 
 /// Reads an entry, and checks what types cannot.

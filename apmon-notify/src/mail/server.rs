@@ -5,16 +5,18 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{DeliveryError, Names, config::Host, text::printable};
+use apmon_core::{DeliveryError, Names, Secret, config::Host, text::printable};
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     MailError,
-    error::{SmtpError, masked},
+    error::SmtpError,
+    login::Login,
     options::MailServerOptions,
     session::{ServerSettings, Session},
     tls::Tls,
 };
+use crate::{secret_file::SecretFile, trust::ReceiverTrust};
 
 /// The number of concurrent connections. Servers limit how many a client may open.
 const MAX_CONNECTIONS: usize = 4;
@@ -23,22 +25,32 @@ const MAX_CONNECTIONS: usize = 4;
 /// the next e-mail would fail.
 const MAX_IDLE: Duration = Duration::from_secs(5);
 
-/// A mail server and its connections.
-///
-/// lettre's pool takes back a connection whose e-mail was aborted halfway; late
-/// answers would be taken for those to the next e-mail. This pool keeps only
-/// connections whose e-mail was answered (docs/decisions/0015).
+/// A mail server and its connections. Only those whose e-mail was answered are kept: a
+/// late answer would be taken for the one to the next e-mail (docs/decisions/0015).
 pub(super) struct Server {
     settings: ServerSettings,
+    account: Account,
     origin: String,
     timeout: Duration,
     slots: Semaphore,
     idle: Mutex<Vec<(Session, Instant)>>,
 }
 
+/// The account on the server.
+enum Account {
+    /// The server requires no login.
+    None,
+    Known(Login),
+    /// The password is read from a file at each delivery.
+    InFile(String, SecretFile),
+}
+
 impl Server {
+    /// `file` is the one of the password, if there is one.
     pub(super) fn new(
         options: &MailServerOptions,
+        file: Option<SecretFile>,
+        trust: ReceiverTrust,
         names: Arc<dyn Names>,
         timeout: Duration,
     ) -> Result<Self, MailError> {
@@ -48,18 +60,26 @@ impl Server {
             .ok_or(MailError::Missing("smtp_host"))?;
         let port = options.smtp_port.ok_or(MailError::Missing("smtp_port"))?.get();
         let host = Host::parse(host.as_str()).ok_or(MailError::NotAHost)?;
-        let login = options.smtp_username.as_ref().zip(options.smtp_password.clone());
+        let user = options
+            .smtp_username
+            .as_ref()
+            .map(|user| user.as_str().to_owned());
+        let account = match (user, options.smtp_password.clone(), file) {
+            (Some(user), _, Some(file)) => Account::InFile(user, file),
+            (Some(user), Some(password), None) => Account::Known(Login { user, password }),
+            _ => Account::None,
+        };
         Ok(Self {
             origin: printable(&format!("{host}:{port}")).into_owned(),
             settings: ServerSettings {
                 host,
                 port,
                 protection: options.protection(),
-                verify: options.smtp_verify_tls.unwrap_or(true),
-                login: login.map(|(name, password)| (name.as_str().to_owned(), password)),
-                tls: Tls::default(),
+                auth: options.smtp_auth,
+                tls: Tls::new(trust),
                 names,
             },
+            account,
             timeout,
             slots: Semaphore::new(MAX_CONNECTIONS),
             idle: Mutex::default(),
@@ -72,10 +92,12 @@ impl Server {
 
     /// Connects and logs in, but sends nothing.
     pub(super) async fn try_out(&self) -> Result<(), DeliveryError> {
-        let session = Session::open(&self.settings, Instant::now() + self.timeout).await;
+        let deadline = Instant::now() + self.timeout;
+        let login = self.login(deadline).await?;
+        let session = Session::open(&self.settings, login.as_ref(), deadline).await;
         session
             .map(Session::close)
-            .map_err(|error| self.delivery_error(error))
+            .map_err(|error| self.delivery_error(error, login.as_ref()))
     }
 
     /// Sends an e-mail within the timeout and returns the server's answer.
@@ -86,13 +108,32 @@ impl Server {
         email: &[u8],
     ) -> Result<String, DeliveryError> {
         let deadline = Instant::now() + self.timeout;
-        let sent = self.exchange(from, to, email, deadline).await;
-        sent.map(|answer| masked(&printable(&answer), self.settings.login.as_ref()))
-            .map_err(|error| self.delivery_error(error))
+        let login = self.login(deadline).await?;
+        let sent = self.exchange(login.as_ref(), from, to, email, deadline).await;
+        let answer = sent.map_err(|error| self.delivery_error(error, login.as_ref()))?;
+        let answer = printable(&answer);
+        Ok(login.map_or_else(|| answer.to_string(), |login| login.masked(&answer)))
+    }
+
+    /// User name and password, which may be in a file.
+    async fn login(&self, deadline: Instant) -> Result<Option<Login>, DeliveryError> {
+        match &self.account {
+            Account::None => Ok(None),
+            Account::Known(login) => Ok(Some(login.clone())),
+            Account::InFile(user, file) => {
+                let password: Secret = file
+                    .read(deadline)
+                    .await
+                    .map_err(|error| DeliveryError::retryable(format!("{}: {error}", self.origin)))?;
+                let user = user.clone();
+                Ok(Some(Login { user, password }))
+            }
+        }
     }
 
     async fn exchange(
         self: &Arc<Self>,
+        login: Option<&Login>,
         from: &str,
         to: &str,
         email: &[u8],
@@ -102,7 +143,7 @@ impl Server {
         let _slot = tokio::time::timeout_at(deadline, self.slots.acquire())
             .await
             .map_err(|_| SmtpError::TimedOut { step: STEP })?;
-        let mut session = self.session(deadline).await?;
+        let mut session = self.session(login, deadline).await?;
         let sent = session.send(from, to, email, deadline).await;
         match &sent {
             Ok(_) => self.keep(session),
@@ -115,13 +156,13 @@ impl Server {
     }
 
     /// A live connection: an idle one, or a new one.
-    async fn session(&self, deadline: Instant) -> Result<Session, SmtpError> {
+    async fn session(&self, login: Option<&Login>, deadline: Instant) -> Result<Session, SmtpError> {
         while let Some((mut session, since)) = self.take() {
             if since.elapsed() < MAX_IDLE && session.is_alive(deadline).await {
                 return Ok(session);
             }
         }
-        Session::open(&self.settings, deadline).await
+        Session::open(&self.settings, login, deadline).await
     }
 
     fn take(&self) -> Option<(Session, Instant)> {
@@ -148,7 +189,8 @@ impl Server {
         }
     }
 
-    fn delivery_error(&self, error: SmtpError) -> DeliveryError {
-        error.into_delivery_error(&self.origin, self.timeout, self.settings.login.as_ref())
+    fn delivery_error(&self, error: SmtpError, login: Option<&Login>) -> DeliveryError {
+        let masked = |text: &str| login.map_or_else(|| text.to_owned(), |login| login.masked(text));
+        error.into_delivery_error(&self.origin, self.timeout, &masked)
     }
 }

@@ -7,22 +7,18 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{Names, Secret, config::Host};
-use lettre::transport::smtp::{
-    authentication::{Credentials, DEFAULT_MECHANISMS},
-    client::AsyncSmtpConnection,
-    extension::ClientId,
-};
+use apmon_core::{Names, config::Host};
 use rustls::pki_types::{DnsName, ServerName};
 use tokio::{net::TcpStream, time::Instant};
 
 use super::{
+    dialogue::Dialogue,
     error::SmtpError,
+    login::{Login, SmtpAuth, log_in, offered},
     options::MailProtection,
-    stream::{PlaintextDialogue, Stream},
     tls::Tls,
 };
-use crate::resolve;
+use crate::{hostname::hostname, resolve};
 
 /// How long to wait for the answer to QUIT.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -34,15 +30,14 @@ pub(super) struct ServerSettings {
     pub(super) host: Host,
     pub(super) port: u16,
     pub(super) protection: MailProtection,
-    pub(super) verify: bool,
-    pub(super) login: Option<(String, Secret)>,
+    pub(super) auth: Option<SmtpAuth>,
     pub(super) tls: Tls,
     pub(super) names: Arc<dyn Names>,
 }
 
 /// A connection that is ready for an e-mail. Dropping it closes the connection, so
 /// that a late answer cannot be taken for the answer to the next e-mail.
-pub(super) struct Session(AsyncSmtpConnection);
+pub(super) struct Session(Dialogue);
 
 /// Runs `work` until `deadline`.
 async fn within<T>(
@@ -57,56 +52,57 @@ async fn within<T>(
 
 impl Session {
     /// Connects, exchanges greetings and logs in.
-    pub(super) async fn open(settings: &ServerSettings, deadline: Instant) -> Result<Self, SmtpError> {
+    pub(super) async fn open(
+        settings: &ServerSettings,
+        login: Option<&Login>,
+        deadline: Instant,
+    ) -> Result<Self, SmtpError> {
         let stream = connect(settings, deadline).await?;
-        let hello = ClientId::default();
-        let hello_name = hello.to_string();
         let tls = async |stream| {
-            let wrapped = settings
-                .tls
-                .wrap(stream, settings.server_name()?, settings.verify);
+            let wrapped = settings.tls.wrap(stream, settings.server_name()?);
             within(deadline, "TLS", wrapped).await
         };
-        let stream = match settings.protection {
-            MailProtection::None => Stream::plain(stream),
-            MailProtection::Tls => Stream::tls(tls(stream).await?),
-            MailProtection::StartTls => {
-                let stream = within(
-                    deadline,
-                    "STARTTLS",
-                    PlaintextDialogue::new(stream).starttls(&hello_name),
-                )
-                .await?;
-                Stream::upgraded(tls(stream).await?)
-            }
+        let mut dialogue = match settings.protection {
+            MailProtection::Tls => Dialogue::encrypted(tls(stream).await?),
+            MailProtection::None | MailProtection::StartTls => Dialogue::plain(stream),
         };
         let greeting = async {
-            let opened = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await;
-            opened.map_err(|error| SmtpError::at("greeting", error))
+            let reply = dialogue.reply("greeting").await?;
+            match reply.is('2') {
+                true => Ok(()),
+                false => Err(reply.rejects("greeting")),
+            }
         };
-        let mut session = Self(within(deadline, "greeting", greeting).await?);
-        if let Some((name, password)) = &settings.login {
-            let credentials = Credentials::new(name.clone(), password.reveal().to_owned());
-            within(deadline, "login", session.login(&credentials)).await?;
+        within(deadline, "greeting", greeting).await?;
+        let is_upgraded = settings.protection == MailProtection::StartTls;
+        let mut extensions = within(deadline, "EHLO", hello(&mut dialogue, !is_upgraded)).await?;
+        if is_upgraded {
+            if !extensions
+                .iter()
+                .any(|line| line.trim().eq_ignore_ascii_case("STARTTLS"))
+            {
+                return Err(SmtpError::Other(
+                    "the server does not offer STARTTLS; nothing is sent unencrypted unless use_tls: no is set"
+                        .into(),
+                ));
+            }
+            within(deadline, "STARTTLS", dialogue.succeed("STARTTLS", "STARTTLS")).await?;
+            dialogue = Dialogue::encrypted(tls(dialogue.into_stream()?).await?);
+            // What was said in clear text does not count (RFC 3207, section 4.2).
+            extensions = within(deadline, "EHLO", hello(&mut dialogue, true)).await?;
         }
-        Ok(session)
-    }
-
-    async fn login(&mut self, credentials: &Credentials) -> Result<(), SmtpError> {
-        let offered = self.0.server_info().get_auth_mechanism(DEFAULT_MECHANISMS);
-        if offered.is_none() {
-            return Err(SmtpError::Other(
-                "login: the server offers neither PLAIN nor LOGIN; remove smtp_username if it requires no login".into(),
-            ));
+        if let Some(login) = login {
+            let offered = offered(&extensions);
+            let logged_in = log_in(&mut dialogue, &offered, settings.auth, login);
+            within(deadline, "login", logged_in).await?;
         }
-        let reply = self.0.auth(DEFAULT_MECHANISMS, credentials).await;
-        reply.map(drop).map_err(|error| SmtpError::at("login", error))
+        Ok(Self(dialogue))
     }
 
     /// Whether the connection can still be used.
     pub(super) async fn is_alive(&mut self, deadline: Instant) -> bool {
         let deadline = deadline.min(Instant::now() + ALIVE_TIMEOUT);
-        within(deadline, "RSET", self.command("RSET", "RSET\r\n"))
+        within(deadline, "RSET", self.0.succeed("RSET", "RSET"))
             .await
             .is_ok()
     }
@@ -121,38 +117,67 @@ impl Session {
         deadline: Instant,
     ) -> Result<String, SmtpError> {
         for (step, command) in [
-            ("MAIL FROM", format!("MAIL FROM:<{from}>\r\n")),
-            ("RCPT TO", format!("RCPT TO:<{to}>\r\n")),
-            ("DATA", "DATA\r\n".to_owned()),
+            ("MAIL FROM", format!("MAIL FROM:<{from}>")),
+            ("RCPT TO", format!("RCPT TO:<{to}>")),
         ] {
-            within(deadline, step, self.command(step, &command)).await?;
+            within(deadline, step, self.0.succeed(step, &command)).await?;
+        }
+        let reply = within(deadline, "DATA", self.0.command("DATA", "DATA")).await?;
+        if !reply.is('3') {
+            return Err(reply.rejects("DATA"));
         }
         const STEP: &str = "message";
-        let accepted = async {
-            let reply = self.0.message(email).await;
-            let reply = reply.map_err(|error| SmtpError::at(STEP, error))?;
-            let lines: Vec<_> = reply.message().collect();
-            let answer = format!("{} {}", reply.code(), lines.join(" "));
-            // 3xx asks for more data, and there is none: the message is not accepted.
-            match answer.starts_with('2') {
-                true => Ok(answer),
-                false => Err(SmtpError::Other(format!("{STEP}: answered {answer}"))),
-            }
-        };
-        within(deadline, STEP, accepted).await
-    }
-
-    async fn command(&mut self, step: &'static str, command: &str) -> Result<(), SmtpError> {
-        let reply = self.0.command(command).await;
-        reply.map(drop).map_err(|error| SmtpError::at(step, error))
+        let reply = within(deadline, STEP, self.0.content(STEP, email)).await?;
+        // 3xx asks for more data, and there is none: the message is not accepted.
+        match reply.is('2') {
+            true => Ok(format!("{} {}", reply.code, reply.text())),
+            false => Err(reply.rejects(STEP)),
+        }
     }
 
     /// Closes the session in the background.
     pub(super) fn close(mut self) {
         tokio::spawn(async move {
-            let _ = tokio::time::timeout(QUIT_TIMEOUT, self.0.quit()).await; // closed either way
+            let _ = tokio::time::timeout(QUIT_TIMEOUT, self.0.command("QUIT", "QUIT")).await; // closed either way
         });
     }
+}
+
+/// Introduces this machine, and returns the extensions that the server offers: none if it knows
+/// only HELO, the greeting from before there were extensions. That one is tried only if nothing
+/// depends on them.
+async fn hello(dialogue: &mut Dialogue, may_be_old: bool) -> Result<Vec<String>, SmtpError> {
+    let name = own_name();
+    let mut reply = dialogue.command("EHLO", &format!("EHLO {name}")).await?;
+    if reply.is('2') {
+        // The first line is the name of the server.
+        return Ok(reply.lines.split_off(1));
+    }
+    if !reply.is('5') {
+        return Err(reply.rejects("EHLO"));
+    }
+    if !may_be_old {
+        return Err(SmtpError::Other(format!(
+            "EHLO: answered {} {}: the server knows no STARTTLS; nothing is sent unencrypted unless use_tls: no is set",
+            reply.code,
+            reply.text()
+        )));
+    }
+    dialogue.succeed("HELO", &format!("HELO {name}")).await?;
+    Ok(Vec::new())
+}
+
+/// The name by which this machine introduces itself: its host name, or else an address literal
+/// (RFC 5321, section 4.1.4).
+fn own_name() -> String {
+    hostname()
+        .filter(|name| {
+            !name.is_empty()
+                && name
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-._".contains(c))
+        })
+        .unwrap_or_else(|| "[127.0.0.1]".to_owned())
 }
 
 impl ServerSettings {

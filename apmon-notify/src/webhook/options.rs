@@ -4,16 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use apmon_core::{
     Secret,
-    config::{Seconds, Section, StatusRange, one_or_many},
+    config::{Seconds, Section, StatusRange, Text, one_or_many},
     text::{excerpt, shown_name},
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::preset::{
     Preset,
-    option::is_in_header,
-    table::{PresetName, option_names},
+    option::{ValueUse, is_in_header},
+    table::{PresetName, file_option_names, option_names, option_names_where},
+};
+use crate::{
+    secret_file::SecretFile,
+    trust::{RECEIVER, ReceiverTlsOptions, ReceiverTrust},
 };
 
 /// The method of a webhook's request.
@@ -46,6 +50,10 @@ pub struct WebhookOptions {
     /// The URL to send to. It may contain a token, so only its host is ever shown.
     /// Required without `preset`, as are `request_method` and `request_encoding`.
     pub endpoint_url: Option<Secret>,
+    /// Path of a file that contains `endpoint_url`, relative to the site file, or the name of a
+    /// credential of systemd. It is read at each delivery; a newline at its end is ignored. The
+    /// name of the file is then part of the channel's id, instead of the host. (An addition.)
+    pub endpoint_url_file: Option<Text>,
     /// The method of the request.
     pub request_method: Option<RequestMethod>,
     /// How the text is encoded. JSON needs POST.
@@ -59,6 +67,12 @@ pub struct WebhookOptions {
     /// The values of the preset's options, by name.
     #[serde(skip)]
     pub values: BTreeMap<String, Secret>,
+    /// The files of those values that are in files, by the option's name without `_file`.
+    #[serde(skip)]
+    pub value_files: BTreeMap<String, Text>,
+    /// Which certificate of the receiver is accepted.
+    #[serde(skip)]
+    pub tls: ReceiverTlsOptions,
     /// Additional headers, at most 1,000, each `Name: value`. Their values are never
     /// shown. (An addition.)
     #[serde(default)]
@@ -101,19 +115,38 @@ const RESERVED_HEADERS: [&str; 9] = [
 ];
 
 /// The options that a preset replaces.
-pub(super) const REQUEST: [&str; 5] = [
+pub(super) const REQUEST: [&str; 6] = [
     "endpoint_url",
+    "endpoint_url_file",
     "request_method",
     "request_encoding",
     "request_prefix",
     "request_suffix",
 ];
 
+/// One entry, as it was read.
+pub(super) struct ReadEntry {
+    pub(super) options: WebhookOptions,
+    /// The files of values that are in files.
+    pub(super) files: Vec<SecretFile>,
+    pub(super) trust: ReceiverTrust,
+}
+
 /// Reads an entry, and checks what types cannot.
-pub(super) fn read(section: &mut Section<'_>) -> Option<WebhookOptions> {
-    let values = section.read_each::<Secret>(option_names());
+pub(super) fn read(section: &mut Section<'_>) -> Option<ReadEntry> {
+    let values = read_values(section);
+    let value_files = section.read_each::<Text>(file_option_names());
     let mut options = section.read::<WebhookOptions>()?;
     options.values = values;
+    options.value_files = value_files
+        .into_iter()
+        .filter_map(|(name, path)| Some((name.strip_suffix("_file")?.to_owned(), path)))
+        .collect();
+    options.tls = section.read::<ReceiverTlsOptions>().unwrap_or_default();
+    let files: Vec<_> = options
+        .files()
+        .map(|(option, path)| SecretFile::of(section, &option, path))
+        .collect();
     match options.preset {
         Some(PresetName(preset)) => check_preset(section, &options, preset),
         // The preset is invalid, so its options are not known.
@@ -128,7 +161,74 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<WebhookOptions> {
     {
         section.error("success_body", "must not be empty");
     }
-    Some(options)
+    let missing = options
+        .is_never_encrypted()
+        .then_some("needs a URL that begins with https://");
+    let trust = ReceiverTrust::read(section, &options.tls, &RECEIVER, missing)?;
+    Some(ReadEntry {
+        options,
+        files,
+        trust,
+    })
+}
+
+/// Reads the values of the presets' options, each by its own type.
+fn read_values(section: &mut Section<'_>) -> BTreeMap<String, Secret> {
+    /// A list, or its items in one text.
+    struct Items(String);
+
+    impl<'de> Deserialize<'de> for Items {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            let items: Vec<String> = one_or_many(deserializer)?;
+            Ok(Self(items.join(",")))
+        }
+    }
+
+    let secret = option_names_where(|option| option.is_secret());
+    let mut values = section.read_each::<Secret>(&secret);
+    let plain = option_names_where(|option| !option.is_secret() && option.form != ValueUse::List);
+    let plain = section.read_each::<Text>(&plain);
+    values.extend(
+        plain
+            .into_iter()
+            .map(|(name, text)| (name, Secret::new(text.as_str()))),
+    );
+    let lists = option_names_where(|option| option.form == ValueUse::List);
+    let lists = section.read_each::<Items>(&lists);
+    values.extend(
+        lists
+            .into_iter()
+            .map(|(name, Items(text))| (name, Secret::new(text))),
+    );
+    values
+}
+
+impl WebhookOptions {
+    /// The options that name files, and the paths.
+    pub(super) fn files(&self) -> impl Iterator<Item = (String, &Text)> {
+        let endpoint = self.endpoint_url_file.as_ref();
+        let endpoint = endpoint.map(|path| ("endpoint_url_file".to_owned(), path));
+        let values = self.value_files.iter();
+        endpoint
+            .into_iter()
+            .chain(values.map(|(name, path)| (format!("{name}_file"), path)))
+    }
+
+    /// Whether nothing is ever sent over TLS. A GET may be redirected to where it is.
+    fn is_never_encrypted(&self) -> bool {
+        let is_http = |url: &Secret| {
+            let url = url.reveal().as_bytes();
+            url.get(..7)
+                .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"http://"))
+        };
+        match self.preset {
+            Some(_) => self.values.get("url").is_some_and(is_http),
+            None => {
+                self.request_method == Some(RequestMethod::Post)
+                    && self.endpoint_url.as_ref().is_some_and(is_http)
+            }
+        }
+    }
 }
 
 fn check_headers(section: &mut Section<'_>, headers: &BTreeMap<String, Secret>) {
@@ -161,7 +261,11 @@ fn check_headers(section: &mut Section<'_>, headers: &BTreeMap<String, Secret>) 
 }
 
 fn check_request(section: &mut Section<'_>, options: &WebhookOptions) {
-    section.require("endpoint_url", options.endpoint_url.as_ref());
+    if section.has("endpoint_url_file") {
+        refuse_both(section, "endpoint_url");
+    } else {
+        section.require("endpoint_url", options.endpoint_url.as_ref());
+    }
     section.require("request_method", options.request_method);
     section.require("request_encoding", options.request_encoding);
     if let Some(url) = &options.endpoint_url {
@@ -172,10 +276,21 @@ fn check_request(section: &mut Section<'_>, options: &WebhookOptions) {
     {
         section.error("request_encoding", "JSON needs request_method POST");
     }
-    for name in option_names() {
+    for name in option_names().iter().chain(file_option_names()) {
         if section.has(name) {
             section.misplaced(name, "is an option of presets, but no preset is given");
         }
+    }
+}
+
+/// Refuses a value that is given both itself and in a file.
+fn refuse_both(section: &mut Section<'_>, name: &str) {
+    let file = format!("{name}_file");
+    if section.has(name) && section.has(&file) {
+        section.misplaced(
+            &file,
+            format!("cannot be combined with {name}; remove one of them"),
+        );
     }
 }
 
@@ -186,16 +301,31 @@ fn check_preset(section: &mut Section<'_>, options: &WebhookOptions, preset: &Pr
         }
     }
     for option in preset.options.iter().filter(|option| option.required) {
-        if !section.has(&option.name) {
+        let is_in_file = option.may_be_in_file() && section.has(&option.file_option());
+        if !section.has(&option.name) && !is_in_file {
             let text = format!("\"{}\" is missing; preset {} needs it", option.name, preset.name);
             section.error_text("preset", text);
+        }
+    }
+    let all = || {
+        let names = preset.options.iter().map(|option| option.name.as_str());
+        names.collect::<Vec<_>>().join(", ")
+    };
+    for file in file_option_names() {
+        let mut own = preset.options.iter().filter(|option| option.may_be_in_file());
+        match own.find(|option| option.file_option() == **file) {
+            Some(option) => refuse_both(section, &option.name),
+            None if section.has(file) => {
+                let text = format!("is not an option of preset {} ({})", preset.name, all());
+                section.misplaced(file, text);
+            }
+            None => {}
         }
     }
     for name in option_names() {
         let Some(option) = preset.options.iter().find(|option| option.name == *name) else {
             if section.has(name) {
-                let all: Vec<_> = preset.options.iter().map(|option| option.name.as_str()).collect();
-                let text = format!("is not an option of preset {} ({})", preset.name, all.join(", "));
+                let text = format!("is not an option of preset {} ({})", preset.name, all());
                 section.misplaced(name, text);
             }
             continue;

@@ -5,9 +5,11 @@
 //! entry (`options`), the request (`request`), another one for the end of an incident
 //! if the service needs one (`end_request`), the address of the service (`url`), words
 //! that depend on the state (`words`; `ended` is for a first notification whose incident
-//! ended before it could be delivered), how values are escaped (`escape`), and the
-//! place in an answer that states when to retry (`retry_after`).
+//! ended before it could be delivered), how values are escaped (`escape`), the place in
+//! an answer that states when to retry (`retry_after`), and what the answer to a
+//! notification looks like that was taken (`accepts`).
 
+pub(super) mod acceptance;
 pub(super) mod option;
 pub(super) mod table;
 
@@ -20,7 +22,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use url::Url;
 
-use self::option::PresetOption;
+use self::{acceptance::Acceptance, option::PresetOption};
 use super::template::{self, Filling, TemplateError};
 use crate::{
     description::{severity, since, state, subject},
@@ -71,6 +73,7 @@ pub(crate) struct Preset {
     #[serde(default)]
     words: BTreeMap<String, Map<String, Value>>,
     pub(crate) retry_after: Option<String>,
+    accepts: Option<Acceptance>,
     request: Shape,
     end_request: Option<Shape>,
 }
@@ -112,14 +115,33 @@ pub(crate) struct Filled {
 
 /// The values of the preset's options in one entry.
 #[derive(Clone, Default)]
-pub(crate) struct Options(BTreeMap<&'static str, Option<Secret>>);
+pub(crate) struct Options {
+    all: BTreeMap<&'static str, Option<Secret>>,
+    /// The names of those that may be shown.
+    plain: Vec<&'static str>,
+}
+
+/// The notification to send, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Sending<'a> {
+    pub(crate) notification: &'a Notification,
+    /// The key of the attempt.
+    pub(crate) key: &'a str,
+    pub(crate) options: &'a Options,
+    /// The time by a receiver's clock that is slow: an end after it would be in its future.
+    pub(crate) their_now: Option<Timestamp>,
+}
 
 impl Options {
     pub(crate) fn of(values: &BTreeMap<String, Secret>, preset: &'static Preset) -> Self {
         let names = preset.options.iter().map(|option| option.name.as_str());
         let mut all: BTreeMap<_, _> = names.map(|name| (name, values.get(name).cloned())).collect();
         all.insert("url", preset.address(values));
-        Self(all)
+        let plain = preset.options.iter().filter(|option| !option.is_secret());
+        Self {
+            all,
+            plain: plain.map(|option| option.name.as_str()).collect(),
+        }
     }
 
     /// The options with each value as `***`, except for the host of the service.
@@ -132,21 +154,25 @@ impl Options {
             },
             _ => "***".into(),
         };
-        let all = self.0.iter();
-        Self(
-            all.map(|(name, value)| {
-                let value = value.as_ref().map(|value| Secret::new(masked(name, value)));
-                (*name, value)
-            })
-            .collect(),
-        )
+        let all = self.all.iter().map(|(name, value)| {
+            let value = value.as_ref().map(|value| match self.plain.contains(name) {
+                true => value.clone(),
+                false => Secret::new(masked(name, value)),
+            });
+            (*name, value)
+        });
+        Self {
+            all: all.collect(),
+            plain: self.plain.clone(),
+        }
     }
 
     /// Adds the values to `mask`, so that they are not shown.
     pub(crate) fn hide_by(&self, mask: &mut Mask) {
-        for (name, value) in &self.0 {
+        for (name, value) in &self.all {
             match (*name, value) {
                 (_, None) => {}
+                (name, _) if self.plain.contains(&name) => {}
                 ("url", Some(url)) => mask.add_url(url.reveal()),
                 (_, Some(value)) => mask.add(value.reveal()),
             }
@@ -172,19 +198,31 @@ impl Preset {
         })
     }
 
+    /// What the answer looks like if the service took the notification; `None` if the status
+    /// says it.
+    pub(crate) fn acceptance(&self) -> Option<&Acceptance> {
+        self.accepts.as_ref()
+    }
+
+    /// Whether the request for `notification` says when its incident ended.
+    pub(crate) fn states_end(&self, notification: &Notification) -> bool {
+        let body = self
+            .request
+            .json
+            .as_ref()
+            .map(Value::to_string)
+            .unwrap_or_default();
+        is_over(notification) && body.contains("{{until}}")
+    }
+
     fn shape(&self, notification: &Notification) -> &Shape {
         let end = self.end_request.as_ref().filter(|_| is_over(notification));
         end.unwrap_or(&self.request)
     }
 
-    fn target(
-        &self,
-        notification: &Notification,
-        key: &str,
-        options: &Options,
-    ) -> Result<(String, String), TemplateError> {
-        let shape = self.shape(notification);
-        let lookup = |name: &str| self.value(name, notification, key, options);
+    fn target(&self, sending: Sending<'_>) -> Result<(String, String), TemplateError> {
+        let shape = self.shape(sending.notification);
+        let lookup = |name: &str| self.value(name, sending);
         let in_path = |name: &str, text: &str| match name {
             "url" | "base" => text.to_owned(),
             _ => utf8_percent_encode(text, SEGMENT).to_string(),
@@ -195,15 +233,10 @@ impl Preset {
     }
 
     /// Builds the request.
-    pub(crate) fn fill(
-        &self,
-        notification: &Notification,
-        key: &str,
-        options: &Options,
-    ) -> Result<Filled, TemplateError> {
-        let (method, url) = self.target(notification, key, options)?;
-        let shape = self.shape(notification);
-        let lookup = |name: &str| self.value(name, notification, key, options);
+    pub(crate) fn fill(&self, sending: Sending<'_>) -> Result<Filled, TemplateError> {
+        let (method, url) = self.target(sending)?;
+        let shape = self.shape(sending.notification);
+        let lookup = |name: &str| self.value(name, sending);
         let as_is = |_: &str, text: &str| text.to_owned();
         let mut headers = Vec::new();
         for (name, value) in &shape.headers {
@@ -222,8 +255,10 @@ impl Preset {
             None => {
                 let mut form = url::form_urlencoded::Serializer::new(String::new());
                 for (name, value) in &shape.form {
-                    if let Some(Value::String(value)) = template::tree(value, &lookup, &in_body)? {
-                        form.append_pair(name, &value);
+                    match template::tree(value, &lookup, &in_body)? {
+                        Some(Value::String(value)) => _ = form.append_pair(name, &value),
+                        Some(value) => _ = form.append_pair(name, &value.to_string()),
+                        None => {}
                     }
                 }
                 ("application/x-www-form-urlencoded", form.finish())
@@ -240,16 +275,11 @@ impl Preset {
 
     /// A request with the plain text of the notification and those headers that can be
     /// filled, so that a broken template loses no alert.
-    pub(crate) fn plain(
-        &self,
-        notification: &Notification,
-        key: &str,
-        options: &Options,
-    ) -> Result<Filled, TemplateError> {
-        let (method, url) = self.target(notification, key, options)?;
-        let lookup = |name: &str| self.value(name, notification, key, options);
+    pub(crate) fn plain(&self, sending: Sending<'_>) -> Result<Filled, TemplateError> {
+        let (method, url) = self.target(sending)?;
+        let lookup = |name: &str| self.value(name, sending);
         let as_is = |_: &str, text: &str| text.to_owned();
-        let headers = &self.shape(notification).headers;
+        let headers = &self.shape(sending.notification).headers;
         let valid = headers.iter().filter_map(|(name, value)| {
             let value = template::text(value, &lookup, &as_is).ok()??;
             Some((name.clone(), value))
@@ -259,7 +289,7 @@ impl Preset {
             url,
             headers: valid.collect(),
             content_type: "text/plain; charset=utf-8",
-            body: notification.text.clone(),
+            body: sending.notification.text.clone(),
         })
     }
 
@@ -274,26 +304,38 @@ impl Preset {
         })
     }
 
-    fn value<'a>(
-        &'a self,
-        name: &str,
-        notification: &'a Notification,
-        key: &'a str,
-        options: &'a Options,
-    ) -> Option<Filling<'a>> {
-        if let Some(value) = options.0.get(name) {
+    fn value<'a>(&'a self, name: &str, sending: Sending<'a>) -> Option<Filling<'a>> {
+        let Sending {
+            notification,
+            key,
+            options,
+            ..
+        } = sending;
+        let words = self.words.get(name).map(|words| {
+            let ended = ended(notification).and_then(|_| words.get("ended"));
+            let word = ended.or_else(|| words.get(state(&notification.kind)));
+            word.or_else(|| words.get("_"))
+        });
+        match (self.typed(name, sending), words) {
+            // What the operator adds to the words of the state.
+            (Some(Value::Array(more)), Some(Some(Value::Array(words)))) => {
+                let all = words.iter().cloned().chain(more).collect();
+                return Some(Filling::Whole(Cow::Owned(all)));
+            }
+            (Some(value), _) => return Some(Filling::Whole(Cow::Owned(value))),
+            (None, Some(word)) => return Some(Filling::Whole(Cow::Borrowed(word?))),
+            (None, None) => {}
+        }
+        if let Some(value) = options.all.get(name) {
             let revealed = value.as_ref().map(|value| Filling::Text(value.reveal().into()));
             return Some(revealed.unwrap_or(Filling::Absent));
         }
-        if let Some(words) = self.words.get(name) {
-            let ended = ended(notification).and_then(|_| words.get("ended"));
-            let word = ended.or_else(|| words.get(state(&notification.kind)));
-            let word = word.or_else(|| words.get("_"))?;
-            return Some(Filling::Whole(word));
+        if let Some(needed) = self.needed(name, sending) {
+            return Some(needed.map_or(Filling::Absent, |value| Filling::Whole(Cow::Borrowed(value))));
         }
         let text: Cow<'a, str> = match name {
             "base" => {
-                let url = options.0.get("url")?.as_ref()?;
+                let url = options.all.get("url")?.as_ref()?;
                 url.reveal().trim_end_matches('/').into()
             }
             "text" => notification.text.as_str().into(),
@@ -309,10 +351,29 @@ impl Preset {
             "at" => notification.at.to_string().into(),
             "at_unix" => notification.at.as_second().to_string().into(),
             "since" => since(notification).to_string().into(),
-            "until" => until(notification).to_string().into(),
+            "until" => until(notification, sending.their_now).to_string().into(),
             _ => return None,
         };
         Some(Filling::Text(text))
+    }
+
+    /// What is sent for an option that may be shown, if the entry has it.
+    fn typed(&self, name: &str, sending: Sending<'_>) -> Option<Value> {
+        let option = self.options.iter().find(|option| option.name == name)?;
+        let value = sending.options.all.get(name)?.as_ref()?;
+        let reports_outage = state(&sending.notification.kind) == "down";
+        (!option.is_secret()).then(|| option.sent(value.reveal(), reports_outage))
+    }
+
+    /// A value that the service requires beside that of an option; `None` if no option ever
+    /// needs one of this name.
+    fn needed(&self, name: &str, sending: Sending<'_>) -> Option<Option<&Value>> {
+        let option = self
+            .options
+            .iter()
+            .find(|option| option.needs.values().any(|more| more.contains_key(name)))?;
+        let sent = self.typed(&option.name, sending);
+        Some(sent.and_then(|sent| option.needs.get(&sent.to_string())?.get(name)))
     }
 }
 
@@ -349,23 +410,34 @@ fn ended(notification: &Notification) -> Option<Timestamp> {
     notification.ended.filter(|_| is_beginning)
 }
 
-/// The end of the incident for services that require one. For a recovery it is the
-/// beginning of the incident: an end of now would be in the future for a service whose
-/// clock is slow, and an end in the future closes nothing.
-fn until(notification: &Notification) -> Timestamp {
+/// The end of the incident for services that require one: the true one, to the second and not
+/// before the beginning; for an incident that lasts, a time at which it may be forgotten.
+/// `their_now` is the latest end that a service whose clock is slow would believe: one in the
+/// future closes nothing.
+fn until(notification: &Notification, their_now: Option<Timestamp>) -> Timestamp {
     let began = since(notification);
-    if let Some(ended) = ended(notification) {
-        return ended.max(began);
+    if is_over(notification) {
+        let ended = notification.ended.unwrap_or(notification.at);
+        let ended = their_now.map_or(ended, |now| ended.min(now));
+        // Clocks agree to the second at best, and so do the dates of answers.
+        return Timestamp::from_second(ended.as_second())
+            .unwrap_or(ended)
+            .max(began);
     }
     let lifetime = match state(&notification.kind) {
         "down" | "unknown" => INCIDENT_LIFETIME,
-        "notice" => NOTICE_LIFETIME,
-        _ => return began,
+        _ => NOTICE_LIFETIME,
     };
     notification
         .at
         .saturating_add(lifetime)
         .unwrap_or(notification.at)
+}
+
+/// The end that a request states, if it states one: it counts once the receiver's clock has
+/// reached it.
+pub(crate) fn stated_end(preset: &Preset, notification: &Notification) -> Option<Timestamp> {
+    preset.states_end(notification).then(|| until(notification, None))
 }
 
 #[cfg(test)]

@@ -8,11 +8,16 @@ use serde_json::{Map, Value, json};
 
 use super::{
     options::{REQUEST, WebhookOptions},
-    preset::{Preset, table},
+    preset::{
+        Preset,
+        option::{PresetOption, ValueUse},
+        table,
+    },
 };
+use crate::{schema::with, trust::ReceiverTlsOptions};
 
 /// The options that are required without a preset.
-const REQUIRED: [&str; 3] = ["endpoint_url", "request_method", "request_encoding"];
+const REQUIRED: [&str; 2] = ["request_method", "request_encoding"];
 
 pub(super) fn schema() -> Schema {
     let mut schema = schema_for!(WebhookOptions);
@@ -32,7 +37,7 @@ pub(super) fn schema() -> Schema {
         object.insert("properties".into(), all.into());
     }
     object.insert("allOf".into(), rules());
-    schema
+    with::<ReceiverTlsOptions>(schema)
 }
 
 /// The description of the option `preset`.
@@ -52,9 +57,10 @@ fn presets() -> String {
     )
 }
 
-/// The options of all presets, each with its meaning for each preset.
+/// The options of all presets, each with its meaning for each preset, and those that name the
+/// file of a value.
 fn preset_options() -> impl Iterator<Item = (String, Value)> {
-    table::option_names().iter().map(|name| {
+    let values = table::option_names().iter().map(|name| {
         let mut meanings: Vec<(&str, Vec<&str>)> = Vec::new();
         for preset in table::presets() {
             let Some(option) = preset.options.iter().find(|option| option.name == *name) else {
@@ -71,21 +77,59 @@ fn preset_options() -> impl Iterator<Item = (String, Value)> {
         });
         let meanings: Vec<_> = meanings.collect();
         let description = format!("{} (An addition.)", meanings.join(" "));
-        let option = json!({"description": description, "type": ["string", "null"]});
+        let mut options = table::presets().iter().flat_map(|preset| &preset.options);
+        let form = options
+            .find(|option| option.name == *name)
+            .map(|option| option.form);
+        let option = match form {
+            Some(ValueUse::Number) => {
+                json!({"description": description, "type": ["integer", "string", "null"]})
+            }
+            Some(ValueUse::List) => json!({
+                "description": description,
+                "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+            }),
+            _ => json!({"description": description, "type": ["string", "null"]}),
+        };
         ((*name).to_owned(), option)
-    })
+    });
+    let files = table::file_option_names().iter().map(|name| {
+        let value = name.trim_end_matches("_file");
+        let description = format!(
+            "Path of a file that contains `{value}`, relative to the site file, or the name of a credential of \
+             systemd. It is read at each delivery; a newline at its end is ignored. (An addition.)"
+        );
+        ((*name).to_owned(), json!({"description": description, "type": ["string", "null"]}))
+    });
+    values.chain(files)
+}
+
+/// Requires a value, itself or in a file.
+fn either(name: &str) -> Value {
+    json!({"anyOf": [{"required": [name]}, {"required": [format!("{name}_file")]}]})
 }
 
 /// The rules between options: each preset has options of its own, and without a preset
 /// the request must be defined in full.
 fn rules() -> Value {
-    let own = |preset: &'static Preset| preset.options.iter().map(|option| option.name.as_str());
-    let all: BTreeSet<&str> = table::option_names().iter().copied().collect();
+    let names = |preset: &'static Preset| {
+        let own = preset.options.iter().map(|option| option.name.clone());
+        let files = preset.options.iter().filter(|option| option.may_be_in_file());
+        own.chain(files.map(PresetOption::file_option))
+            .collect::<BTreeSet<String>>()
+    };
+    let all = table::option_names().iter().chain(table::file_option_names());
+    let all: BTreeSet<String> = all.map(|name| (*name).to_owned()).collect();
+    let without_preset = json!({
+        "required": REQUIRED,
+        "properties": each(all.iter().map(String::as_str), &json!(false)),
+        "allOf": [either("endpoint_url")],
+    });
     let mut rules = vec![
         json!({
             "if": {"required": ["preset"]},
             "then": {"properties": each(REQUEST, &json!(false))},
-            "else": {"required": REQUIRED, "properties": each(all.iter().copied(), &json!(false))},
+            "else": without_preset,
         }),
         json!({
             "if": {
@@ -96,14 +140,23 @@ fn rules() -> Value {
         }),
     ];
     rules.extend(table::presets().iter().map(|preset| {
-        let own: BTreeSet<&str> = own(preset).collect();
-        let required = preset.options.iter().filter(|option| option.required);
-        let required: Vec<&str> = required.map(|option| option.name.as_str()).collect();
-        let mut properties = each(all.difference(&own).copied(), &json!(false));
-        properties.extend(each(own, &json!({"pattern": "\\S"})));
+        let own = names(preset);
+        let (in_file, itself): (Vec<_>, Vec<_>) = preset
+            .options
+            .iter()
+            .filter(|option| option.required)
+            .partition(|option| option.may_be_in_file());
+        let required: Vec<&str> = itself.iter().map(|option| option.name.as_str()).collect();
+        let in_file: Vec<Value> = in_file.iter().map(|option| either(&option.name)).collect();
+        let mut properties = each(all.difference(&own).map(String::as_str), &json!(false));
+        properties.extend(each(own.iter().map(String::as_str), &json!({"pattern": "\\S"})));
+        let mut then = json!({"required": required, "properties": properties});
+        if !in_file.is_empty() {
+            then["allOf"] = in_file.into();
+        }
         json!({
             "if": {"required": ["preset"], "properties": {"preset": {"const": preset.name}}},
-            "then": {"required": required, "properties": properties},
+            "then": then,
         })
     }));
     Value::Array(rules)

@@ -4,6 +4,8 @@
 //! Values are inserted into strings that are never parsed afterwards, so that no
 //! value can break the structure around it.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 /// The error of a template that cannot be filled.
@@ -19,9 +21,9 @@ pub(crate) enum TemplateError {
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Filling<'a> {
     /// A text.
-    Text(std::borrow::Cow<'a, str>),
+    Text(Cow<'a, str>),
     /// A value, which need not be text; it must be the whole string.
-    Whole(&'a Value),
+    Whole(Cow<'a, Value>),
     /// An optional value that is not given: the string or member around it is left
     /// out as well.
     Absent,
@@ -53,9 +55,11 @@ pub(crate) fn text(
         let value = lookup(name).ok_or_else(|| TemplateError::Unknown(name.to_owned()))?;
         let value = match &value {
             Filling::Absent => return Ok(None),
-            Filling::Text(text) => text,
-            Filling::Whole(Value::String(text)) => text.as_str(),
-            Filling::Whole(_) => return Err(TemplateError::Unknown(name.to_owned())),
+            Filling::Text(text) => &**text,
+            Filling::Whole(value) => match value.as_str() {
+                Some(text) => text,
+                None => return Err(TemplateError::Unknown(name.to_owned())),
+            },
         };
         let escape = |text: &str| escape(name, text);
         filled.push_str(&limit.map_or_else(|| escape(value), |limit| cut(value, limit, &escape)));
@@ -77,7 +81,7 @@ pub(crate) fn tree(
                 .strip_prefix("{{")
                 .and_then(|rest| rest.strip_suffix("}}"));
             match name.and_then(lookup) {
-                Some(Filling::Whole(value)) => Some(value.clone()),
+                Some(Filling::Whole(value)) => Some(value.into_owned()),
                 _ => text(template, lookup, escape)?.map(Value::String),
             }
         }
@@ -134,7 +138,7 @@ mod tests {
         Some(match name {
             "name" => Filling::Text("a \"b\"\n{{name}} ü".into()),
             "long" => Filling::Text("0123456789".into()),
-            "number" => Filling::Whole(number),
+            "number" => Filling::Whole(Cow::Borrowed(number)),
             "none" => Filling::Absent,
             _ => return None,
         })

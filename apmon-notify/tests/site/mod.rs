@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use apmon_core::{
-    Blueprint, Kind,
+    Blueprint, Kind, MonitorKind,
     config::{ProcessEnvironment, Section, SiteFile, parse},
     testing::Target,
 };
@@ -43,19 +43,16 @@ impl Kind for Manual {
     }
 }
 
+/// The kinds of its monitors.
+pub const KINDS: &[&dyn MonitorKind] = &[&Manual];
+
 /// A site with these lines in the section `site`, from line 3, column 3.
 pub fn read(lines: &str) -> Result<SiteFile, Vec<String>> {
     let lines = lines.replace('\n', "\n  ");
     let text = format!(
         "site:\n  name: Lab\n  {lines}\nmonitors:\n- {{type: manual, name: door, address: front, email: no}}\n"
     );
-    let parsed = parse(
-        Path::new("lab.yaml"),
-        &text,
-        &[&Manual],
-        CHANNELS,
-        &ProcessEnvironment,
-    );
+    let parsed = parse(Path::new("lab.yaml"), &text, KINDS, CHANNELS, &ProcessEnvironment);
     parsed.map_err(|error| {
         let text = error.to_string();
         let lines = text

@@ -9,6 +9,7 @@ use hickory_proto::{
 
 use super::{
     question::{Question, RecordKind},
+    rcode::Rcode,
     record,
 };
 
@@ -84,10 +85,11 @@ fn is_same(a: &Query, b: &Query) -> bool {
 }
 
 /// The records that were requested: those of the name itself, or of the name
-/// that it is an alias for.
+/// that it is an alias for. If a response code is `wanted`, it decides, and there may be none.
 pub(super) fn requested_records<'a>(
     answer: &'a Message,
     question: &Question,
+    wanted: Option<Rcode>,
 ) -> Result<Vec<&'a RData>, Failure> {
     let Question {
         query, kind, shown, ..
@@ -98,6 +100,16 @@ pub(super) fn requested_records<'a>(
         format!("{target} (the target of the alias {shown})")
     };
     let name = target.map_or_else(|| shown.clone(), alias);
+    if let Some(wanted) = wanted {
+        let (got, _) = describe_code(answer.response_code());
+        return match wanted.is(answer.response_code()) {
+            true => Ok(records),
+            false => Err(Failure::new(
+                FailureClass::Status,
+                format!("{got} for {name}, not {wanted}"),
+            )),
+        };
+    }
     match answer.response_code() {
         ResponseCode::NoError => {}
         ResponseCode::NXDomain => {
@@ -181,6 +193,12 @@ pub(super) fn judge(records: &[&RData], question: &Question, expect: Option<&str
         return Ok(());
     }
     let Question { kind, shown, .. } = question;
+    if records.is_empty() {
+        return Err(Failure::new(
+            FailureClass::Content,
+            format!("no {kind} record for {shown}"),
+        ));
+    }
     // The first few fill any excerpt.
     let listed: Vec<_> = records.iter().take(20).map(|data| record::short(data)).collect();
     Err(Failure::new(

@@ -1,16 +1,16 @@
-//! One query to a server and its answer, over UDP or TCP.
+//! One query to a server and its answer, over UDP or a connection.
 
 use std::{
     io::{self, Read as _},
     net::SocketAddr,
 };
 
-use apmon_core::{Check, Failure, FailureClass, OwnNetwork as _, errno, text::excerpt};
+use apmon_core::{Check, Failure, FailureClass, OwnNetwork as _, text::excerpt};
 use hickory_proto::op::Message;
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, Interest},
-    net::{TcpStream, UdpSocket},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest},
+    net::UdpSocket,
     time::Instant,
 };
 
@@ -24,20 +24,36 @@ use crate::{
     udp,
 };
 
-/// The most messages over TCP that do not answer the query.
+/// Whether the query says what the client knows of EDNS (RFC 6891).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Edns {
+    Yes,
+    No,
+}
+
+/// The most messages over a connection that do not answer the query.
 const MAX_UNRELATED: u32 = 16;
 
 /// A query in progress.
 pub(super) struct Exchange<'a> {
     question: &'a Question,
     id: u16,
+    edns: Edns,
     check: &'a Check,
 }
 
 impl<'a> Exchange<'a> {
-    pub(super) fn new(question: &'a Question, check: &'a Check) -> Result<Self, Failure> {
-        let id = random_id()?;
-        Ok(Self { question, id, check })
+    pub(super) fn new(question: &'a Question, edns: Edns, check: &'a Check) -> Result<Self, Failure> {
+        Ok(Self {
+            question,
+            id: random_id()?,
+            edns,
+            check,
+        })
+    }
+
+    fn query(&self) -> Vec<u8> {
+        self.question.message(self.id, self.edns == Edns::Yes)
     }
 
     /// Queries over UDP. Returns `None` if the answer did not fit a datagram.
@@ -48,7 +64,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<Option<Message>, Failure> {
         let check = self.check;
         let socket = udp::connect(to, network).await?;
-        let query = self.question.message(self.id);
+        let query = self.query();
         check
             .within("send", socket.send(&query))
             .await?
@@ -107,13 +123,17 @@ impl<'a> Exchange<'a> {
             .await
     }
 
-    /// Queries over a TCP connection (RFC 7766).
-    pub(super) async fn over_tcp(&self, mut stream: TcpStream) -> Result<Message, Failure> {
-        let query = self.question.message(self.id);
+    /// Queries over a connection (RFC 7766), whether encrypted or not.
+    pub(super) async fn over_stream<S>(&self, mut stream: S) -> Result<Message, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let query = self.query();
         let mut framed = (query.len() as u16).to_be_bytes().to_vec();
         framed.extend_from_slice(&query);
         let exchange = async {
             stream.write_all(&framed).await?;
+            stream.flush().await?;
             let mut unrelated = 0;
             loop {
                 let length = stream.read_u16().await?;
@@ -129,7 +149,7 @@ impl<'a> Exchange<'a> {
             }
         };
         let parsed = self.check.within("receive", exchange).await?;
-        match parsed.map_err(|error: io::Error| errno::failure("receive", &error))? {
+        match parsed.map_err(|error: io::Error| apmon_tls::failure("receive", &error))? {
             Parsed::Answer(answer) => Ok(answer),
             // No longer answer is to be had: this one has to do.
             Parsed::Truncated(message) => message.map_err(|error| malformed(&error)),

@@ -98,6 +98,8 @@ pub(crate) struct Question {
     pub(super) shown: String,
     /// The encoded message, to which only the ID is missing.
     bytes: Vec<u8>,
+    /// The same without EDNS.
+    bare: Vec<u8>,
 }
 
 impl Question {
@@ -137,18 +139,24 @@ impl Question {
         let mut message = Message::new();
         // As every host does; a server that does not recurse ignores it.
         message.set_recursion_desired(true);
-        message.add_query(query.clone()).set_edns(edns);
+        message.add_query(query.clone());
+        let bare = message.to_vec().ok()?;
+        message.set_edns(edns);
         Some(Self {
             query,
             kind,
             shown,
             bytes: message.to_vec().ok()?,
+            bare,
         })
     }
 
-    /// The message to send.
-    pub(super) fn message(&self, id: u16) -> Vec<u8> {
-        let mut bytes = self.bytes.clone();
+    /// The message to send, with EDNS or without.
+    pub(super) fn message(&self, id: u16, with_edns: bool) -> Vec<u8> {
+        let mut bytes = match with_edns {
+            true => self.bytes.clone(),
+            false => self.bare.clone(),
+        };
         bytes[..2].copy_from_slice(&id.to_be_bytes());
         bytes
     }

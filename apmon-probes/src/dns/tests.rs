@@ -49,7 +49,7 @@ fn verdict(bytes: &[u8], question: &Question, expect: Option<&str>) -> String {
         Parsed::Unrelated(why) => return format!("ignored: {why}"),
         Parsed::Malformed(error) => return format!("malformed: {error}"),
     };
-    let records = answer::requested_records(&message, question);
+    let records = answer::requested_records(&message, question, None);
     match records.and_then(|records| answer::judge(&records, question, expect).map(|()| records.len())) {
         Ok(count) => format!("up: {count}"),
         Err(failure) => format!("{}: {failure}", failure.class.as_str()),
@@ -257,6 +257,23 @@ fn expect_is_searched_in_the_text_that_dig_prints() {
         (&v4, "::ffff:10.0.0.10", false),
         (&v6, "2001:0DB8:0:0::1", true),
         (&v6, "2001:DB8:", true),
+        (&v4, "10.0.0.0/24", true),
+        (&v4, "10.0.0.10/32", true),
+        (&v4, "10.0.0.11/32", false),
+        (&v4, "10.0.1.0/24", false),
+        (&v4, "0.0.0.0/0", true),
+        (&v4, "::/0", false),
+        (&v4, "10.0.0.0/33", false),
+        (&v6, "2001:db8::/64", true),
+        (&v6, "2001:db9::/64", false),
+        (&mx, "10 *.example.", true),
+        (&mx, "* mail.*", true),
+        (&mx, "*MAIL*", true),
+        (&mx, "mail.*", false),
+        (&mx, "*.example", false),
+        (&mx, "10*l*l*l*", false),
+        (&spf, "v=spf1 *-all*", true),
+        (&spf, "V=SPF1*", false),
     ] {
         assert_eq!(record::contains(data, expect), is_contained, "{data} {expect}");
     }
@@ -332,7 +349,7 @@ fn a_question_is_a_name_or_for_ptr_an_address() {
 
 #[test]
 fn a_query_advertises_room_for_1232_bytes() {
-    let bytes = question("web.example", RecordKind::Txt).message(ID);
+    let bytes = question("web.example", RecordKind::Txt).message(ID, true);
     let sent = Message::from_vec(&bytes).unwrap();
     assert_eq!((sent.id(), sent.message_type()), (ID, MessageType::Query));
     assert!(sent.recursion_desired());
@@ -342,6 +359,57 @@ fn a_query_advertises_room_for_1232_bytes() {
         (query.name(), query.query_type()),
         (&name("web.example."), RecordType::TXT)
     );
+    // Some servers are older than that.
+    let bytes = question("web.example", RecordKind::Txt).message(ID, false);
+    let sent = Message::from_vec(&bytes).unwrap();
+    assert_eq!((sent.id(), sent.query()), (ID, Some(query)));
+    assert!(sent.recursion_desired() && sent.extensions().is_none());
+}
+
+#[test]
+fn the_expected_response_code_decides() {
+    let question = question("web.example", RecordKind::A);
+    let judged = |code, wanted: &str, expect| {
+        let bytes = answer(&question, |m| {
+            m.set_response_code(code);
+            if code == ResponseCode::NoError && expect != Some("nothing") {
+                m.add_answer(a("web.example.", 1));
+            }
+        });
+        let Parsed::Answer(message) = answer::parse(&bytes, ID, &question) else {
+            panic!()
+        };
+        let wanted = serde_json::from_value(wanted.into()).unwrap();
+        let records = answer::requested_records(&message, &question, Some(wanted));
+        let judged = records.and_then(|records| answer::judge(&records, &question, expect));
+        judged.map_or_else(|failure| failure.reason, |()| "up".to_owned())
+    };
+    for (code, wanted, expect, verdict) in [
+        (ResponseCode::NXDomain, "NXDOMAIN", None, "up"),
+        (ResponseCode::Refused, "5", None, "up"),
+        (ResponseCode::NoError, "NOERROR", None, "up"),
+        (ResponseCode::NoError, "NOERROR", Some("192.0.2.1"), "up"),
+        (
+            ResponseCode::NoError,
+            "NXDOMAIN",
+            None,
+            "NOERROR for web.example, not NXDOMAIN",
+        ),
+        (
+            ResponseCode::ServFail,
+            "REFUSED",
+            None,
+            "SERVFAIL for web.example, not REFUSED",
+        ),
+        (
+            ResponseCode::NoError,
+            "NOERROR",
+            Some("nothing"),
+            "no A record for web.example",
+        ),
+    ] {
+        assert_eq!(judged(code, wanted, expect), verdict, "{code} {wanted}");
+    }
 }
 
 /// Answers of different shapes, in which bytes are then changed.

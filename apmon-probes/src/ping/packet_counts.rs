@@ -19,6 +19,8 @@ pub(super) struct PacketCounts {
     settled: usize,
     /// The first error reported about a packet, and who reported it.
     first_error: Option<(IcmpError, IpAddr)>,
+    /// Whether a reply had other bytes than were sent.
+    is_any_altered: bool,
 }
 
 impl PacketCounts {
@@ -27,6 +29,7 @@ impl PacketCounts {
             round_trips: Vec::new(),
             settled: 0,
             first_error: None,
+            is_any_altered: false,
         }
     }
 
@@ -44,6 +47,7 @@ impl PacketCounts {
                 }
                 self.settled += 1;
             }
+            IcmpAnswer::Altered { .. } => self.is_any_altered = true,
             IcmpAnswer::Error { error, .. } if error.is_informational() => {}
             IcmpAnswer::Error { error, from } => {
                 self.first_error.get_or_insert((error, from));
@@ -75,6 +79,11 @@ impl PacketCounts {
     /// The first error reported about a packet, and who reported it.
     pub(super) fn first_error(&self) -> Option<(IcmpError, IpAddr)> {
         self.first_error
+    }
+
+    /// Whether a reply had other bytes than were sent.
+    pub(super) fn is_any_altered(&self) -> bool {
+        self.is_any_altered
     }
 
     fn lost(&self) -> usize {

@@ -14,7 +14,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::packet::{Echo, IcmpError, Nonce};
 
-/// How many informational errors a check keeps: they serve `--explain` only.
+/// How many arrivals that decide nothing a check keeps: they only explain.
 const MAX_INFORMATIONAL: usize = 16;
 
 /// The pending requests of one socket, by address and sequence number.
@@ -51,6 +51,9 @@ pub(super) struct Arrival {
 pub(super) enum IcmpAnswer {
     /// The reply, with the time since the request.
     Reply(Duration),
+    /// A reply with other bytes than were sent, as long as this. Anybody could have made it up,
+    /// so it does not count.
+    Altered { length: usize },
     /// An ICMP error about the request, reported by `from`.
     Error { error: IcmpError, from: IpAddr },
 }
@@ -69,6 +72,13 @@ impl Inbox {
     fn push(&self, index: u8, answer: IcmpAnswer) {
         lock(&self.arrived).push(Arrival { index, answer });
         self.notify.notify_one();
+    }
+
+    /// Adds what decides nothing, as long as there is little of it.
+    fn push_informational(&self, index: u8, answer: IcmpAnswer) {
+        if lock(&self.arrived).len() < MAX_INFORMATIONAL {
+            self.push(index, answer);
+        }
     }
 }
 
@@ -114,13 +124,18 @@ impl RequestTable {
     pub(super) fn reply(&self, from: IpAddr, echo: &Echo<'_>) {
         let now = Instant::now();
         let mut pending = lock(&self.pending);
-        if let Entry::Occupied(entry) = pending.entry((from, echo.sequence))
-            && entry.get().nonce == *echo.payload
-        {
+        let Entry::Occupied(entry) = pending.entry((from, echo.sequence)) else {
+            return;
+        };
+        if entry.get().nonce == *echo.payload {
             let PendingRequest {
                 sent, index, inbox, ..
             } = entry.remove();
             inbox.push(index, IcmpAnswer::Reply(now.saturating_duration_since(sent)));
+        } else {
+            let PendingRequest { index, inbox, .. } = entry.get();
+            let length = echo.payload.len();
+            inbox.push_informational(*index, IcmpAnswer::Altered { length });
         }
     }
 
@@ -134,9 +149,7 @@ impl RequestTable {
             let answer = IcmpAnswer::Error { error, from };
             if error.is_informational() {
                 let PendingRequest { index, inbox, .. } = entry.get();
-                if lock(&inbox.arrived).len() < MAX_INFORMATIONAL {
-                    inbox.push(*index, answer);
-                }
+                inbox.push_informational(*index, answer);
             } else {
                 let PendingRequest { index, inbox, .. } = entry.remove();
                 inbox.push(index, answer);
@@ -194,7 +207,8 @@ mod tests {
         table.reply(HOST, &echo(sequence, &forged));
         table.reply(HOST, &echo(sequence, &NONCE[..23]));
         table.reply(HOST, &echo(sequence, &[NONCE.as_slice(), b"x"].concat()));
-        assert_eq!(replies(&inbox), 0);
+        let altered: Vec<_> = inbox.take().iter().map(|arrival| arrival.answer).collect();
+        assert_eq!(altered, [24, 23, 25].map(|length| IcmpAnswer::Altered { length }));
         table.reply(HOST, &echo(sequence, &NONCE));
         table.reply(HOST, &echo(sequence, &NONCE));
         let arrived = inbox.take();

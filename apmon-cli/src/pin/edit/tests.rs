@@ -27,6 +27,7 @@ const TABLES: Tables<'_> = Tables {
     kinds: kind::KINDS,
     channels: &[],
     process: &[],
+    heartbeat: None,
     refused: &[],
 };
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{ChannelEntry, ChannelOptions, id};
 use crate::{
-    channel::{ChannelKind, SectionValue},
+    channel::ChannelKind,
     config::{
         diagnostic::Diagnostic,
         position::Position,
@@ -14,6 +14,7 @@ use crate::{
         value::{Seconds, Text},
     },
     mask::Mask,
+    section_value::SectionValue,
 };
 
 /// The lists of channels in the section `site`, taken from it before its unknown

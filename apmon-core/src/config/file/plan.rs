@@ -6,7 +6,7 @@ use super::SiteFile;
 use crate::{
     config::value::Seconds,
     engine::{Channel, Fallback, Plan},
-    monitor::Heartbeat,
+    notification::Heartbeat,
     services::Services,
 };
 
@@ -38,6 +38,7 @@ impl SiteFile {
         plan.heartbeat = self.site.heartbeat_url.clone().map(|url| Heartbeat {
             url,
             every: self.site.heartbeat_every_n_secs.map(Seconds::duration),
+            options: self.site.heartbeat_options.clone(),
         });
         plan.heartbeats = services.heartbeats();
         plan

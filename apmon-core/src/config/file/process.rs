@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use super::{SiteFile, Tables};
 use crate::{
-    channel::{SectionKind, SectionValue},
+    channel::SectionKind,
     config::{
         diagnostic::{Diagnostic, deduplicated},
         position::Position,
         section::{Diagnostics, Section},
         tree::{Node, Value},
     },
+    section_value::SectionValue,
     text::{nearest, shown_name},
 };
 

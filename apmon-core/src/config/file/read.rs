@@ -160,7 +160,7 @@ impl Reader<'_> {
         let Some(mut section) = Section::open(node, "site", &mut self.errors) else {
             return;
         };
-        if let Some((name, options)) = SiteOptions::read(&mut section) {
+        if let Some((name, options)) = SiteOptions::read(&mut section, self.tables.heartbeat) {
             (file.name, file.site) = (name, options);
         }
         for (option, value, reason) in self.tables.refused {
@@ -217,7 +217,7 @@ impl Reader<'_> {
                 continue;
             };
             let section = section.with_defaults(&defaults);
-            let (entry, diagnostics) = read_monitor(section, site, self.tables.kinds);
+            let (entry, diagnostics) = read_monitor(section, site, self.tables);
             self.diagnostics.extend(diagnostics);
             monitors.extend(entry);
         }

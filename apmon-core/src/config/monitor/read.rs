@@ -10,6 +10,7 @@ use super::{MonitorEntry, MonitorOptions, Sourced};
 use crate::{
     blueprint::Blueprint,
     config::{
+        file::Tables,
         position::Position,
         section::{Diagnostics, Section},
         site::{RESERVED_NAMES, SiteOptions, check_heartbeat, check_pacing},
@@ -19,6 +20,7 @@ use crate::{
     mask::Mask,
     monitor::{Labels, Policy},
     secret::{Secret, hex},
+    section_value::SectionValue,
     text::{excerpt, nearest, without_userinfo},
 };
 
@@ -27,8 +29,9 @@ use crate::{
 pub(in crate::config) fn read_monitor(
     mut section: Section<'_>,
     site: &SiteOptions,
-    kinds: &[&dyn MonitorKind],
+    tables: &Tables<'_>,
 ) -> (Option<MonitorEntry>, Diagnostics) {
+    let kinds = tables.kinds;
     let Some(mut options) = section.read::<MonitorOptions>() else {
         return (None, Diagnostics::default());
     };
@@ -50,6 +53,8 @@ pub(in crate::config) fn read_monitor(
     section.set_address(address.clone().unwrap_or_default());
     section.set_family(options.address_family.or(site.address_family).unwrap_or_default());
     check_rules(&mut section, &options);
+    let heartbeat = tables.heartbeat.and_then(|kind| kind.read(&mut section));
+    let heartbeat = heartbeat.or_else(|| site.heartbeat_options.clone());
     let compiled = kind.and_then(|kind| kind.read(&mut section));
     // An option of another kind is reported with the kinds that have it (rules 4, 20, 23, 25, 29, 32).
     let basis = section.take_basis();
@@ -81,6 +86,7 @@ pub(in crate::config) fn read_monitor(
             (address, shown),
             at,
             options,
+            heartbeat,
             site,
             json!([compiled.options, basis]),
             compiled.masked.to_string().into(),
@@ -156,6 +162,7 @@ fn entry(
     (address, shown): (String, String),
     at: Position,
     options: MonitorOptions,
+    heartbeat_options: Option<SectionValue>,
     site: &SiteOptions,
     own: serde_json::Value,
     masked: Box<str>,
@@ -201,6 +208,7 @@ fn entry(
         display: Sourced::of(options.display, None, true),
         heartbeat_url: options.heartbeat_url,
         heartbeat_every: options.heartbeat_every_n_secs,
+        heartbeat_options,
         checksum: String::new(),
         labels: labels(options.display),
         own: masked,

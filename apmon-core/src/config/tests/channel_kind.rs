@@ -6,7 +6,8 @@ use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    channel::{ChannelBlueprint, ChannelKind, SectionKind, SectionValue},
+    SectionValue,
+    channel::{ChannelBlueprint, ChannelKind, SectionKind},
     config::{Host, PortNumber, Seconds, Section, Text},
     notification::{ChannelClass, Switches},
     secret::Secret,

@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use super::{Variables, channel_kind, kind};
 use crate::{
-    channel::{SectionKind, SectionValue},
+    SectionValue,
+    channel::SectionKind,
     config::{PortNumber, Section, SiteFile, Tables, Text, check_process},
 };
 
@@ -45,6 +46,7 @@ const TABLES: Tables<'_> = Tables {
     kinds: kind::KINDS,
     channels: channel_kind::CHANNELS,
     process: &[&Web],
+    heartbeat: None,
     refused: &[],
 };
 

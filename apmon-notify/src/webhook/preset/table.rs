@@ -5,7 +5,7 @@ use std::{fmt, sync::LazyLock};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
-use super::Preset;
+use super::{Preset, option::PresetOption};
 
 pub(super) const FILES: [(&str, &str); 11] = [
     ("alertmanager", include_str!("alertmanager.json")),
@@ -56,6 +56,28 @@ pub(crate) fn option_names() -> &'static [&'static str] {
         names
     });
     &NAMES
+}
+
+/// The names of the options that name the file of another option's value, without duplicates.
+pub(crate) fn file_option_names() -> &'static [&'static str] {
+    static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+        let options = presets().iter().flat_map(|preset| &preset.options);
+        let mut names: Vec<String> = options
+            .filter(|option| option.may_be_in_file())
+            .map(PresetOption::file_option)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter().map(|name| &*name.leak()).collect()
+    });
+    &NAMES
+}
+
+/// The names of those options of presets that are read in this way.
+pub(crate) fn option_names_where(is_wanted: impl Fn(&PresetOption) -> bool) -> Vec<&'static str> {
+    let options = || presets().iter().flat_map(|preset| &preset.options);
+    let has = |name: &&&str| options().any(|option| option.name == **name && is_wanted(option));
+    option_names().iter().filter(has).copied().collect()
 }
 
 /// A preset, identified by its name in a site file.
