@@ -32,6 +32,8 @@
 //! | `failure` | what a rustls error means |
 //! | `fingerprint` | a certificate's SHA-256, as a pin |
 //! | `group` | the key exchange on P-521 |
+//! | `legacy` | TLS of old devices, in a child process |
+//! | `offer` | what a server offers, found out by hellos |
 //! | `provider` | the cryptography |
 //! | `summary` | a certificate as a person reads it |
 //! | `verifier` | the verdict on a certificate |
@@ -44,6 +46,8 @@ mod client;
 mod failure;
 mod fingerprint;
 mod group;
+pub mod legacy;
+mod offer;
 mod provider;
 mod summary;
 mod verifier;
@@ -56,6 +60,7 @@ pub use authority::{Authorities, NoAuthorities};
 pub use client::{client_config, quic_client_config};
 pub use failure::{alert_reason, explain, failure, is_of_offer, rustls_error};
 pub use fingerprint::Fingerprint;
+pub use offer::{AsyncConnect, Reach, ServerOffer, ask};
 pub use provider::provider;
 pub use summary::{CertificateSummary, Expiry, describe};
 pub use verifier::{Trust, Verifier};
