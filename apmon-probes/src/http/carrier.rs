@@ -16,6 +16,7 @@ use crate::{
     budget::{Framing, Metered},
     local::Local,
     recorder::CheckRecorder,
+    tls::Prelude,
 };
 
 /// Carries requests to servers and brings their answers.
@@ -60,10 +61,13 @@ impl Carrier for TcpCarrier {
         let expected = plan.expected();
         if let Some(name) = target.tls.clone() {
             return Box::pin(async move {
-                let stream = plan.tls.handshake(name, stream, check, recorder).await?;
-                let (connection, session) = stream.get_ref();
-                let meter = connection.meter().clone();
-                match session.alpn_protocol() {
+                let prelude = match &plan.proxy {
+                    None => Prelude::None,
+                    Some(proxy) => Prelude::Proxy(proxy, target),
+                };
+                let stream = plan.tls.handshake(name, stream, prelude, check, recorder).await?;
+                let meter = stream.meter().clone();
+                match stream.protocol() {
                     Some(b"h2") => {
                         let stream = Metered::decrypted(stream, Framing::http2(), meter);
                         let request = plan.compose(target, post, Version::HTTP_2);

@@ -24,7 +24,7 @@ fn probe(url: &str) -> HttpProbe<TcpCarrier> {
             headers: HeaderMap::new(),
             proxy: None,
             statuses: Vec::new(),
-            tls: Tls::new(Trust::default(), None, &[]),
+            tls: Tls::new(Trust::default(), None, &[], false),
         }),
         local: Arc::default(),
         carrier: TcpCarrier,

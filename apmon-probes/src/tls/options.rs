@@ -1,7 +1,7 @@
 //! The options of kinds that speak TLS.
 
 use apmon_core::config::{Count, Section, Text, one_or_many};
-use apmon_tls::{Authorities, Fingerprint, Trust};
+use apmon_tls::{Authorities, Fingerprint, Trust, legacy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,9 +37,21 @@ pub struct TlsOptions {
     /// also contain the server's own certificate. The path is relative to the site
     /// file. Default: the site's. Needs `ssl_verify`. (An addition.)
     pub ssl_ca_file: Option<Text>,
+    /// Whether TLS is spoken as old devices need it: TLS 1.0 and 1.1, CBC ciphers,
+    /// DHE, RSA key exchange, and whatever newer the server has. It needs the program
+    /// `apmon-tls-legacy`, and carries HTTP/1.1 only. A connection of this kind may be
+    /// read or changed by others on its way. Default no. Not for `quic`. (An addition.)
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ssl_legacy: bool,
     /// A certificate that expires within this many days causes a warning. Default:
     /// the site's, else no warning. (An addition.)
     pub ssl_expiry_warn_days: Option<Count>,
+}
+
+/// Not written where it is not set, so that the checksums of other monitors stay.
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl TlsOptions {
@@ -66,6 +78,7 @@ impl TlsOptions {
                 "ssl_verify",
                 "ssl_ca_file",
                 "ssl_expiry_warn_days",
+                "ssl_legacy",
             ] {
                 if section.has(key) {
                     section.misplaced(key, missing);
@@ -116,12 +129,28 @@ impl TlsOptions {
                 "is neither pinned nor verified, so the server's identity is not checked; use apmon pin, or set ssl_verify: yes",
             );
         }
+        if self.ssl_legacy && !section.is_wrong("ssl_legacy") && missing.is_none() {
+            section.hint(
+                "ssl_legacy",
+                "lets others on the way read or change what is sent, if the server's TLS is that old",
+            );
+            if legacy::find_helper().is_none() {
+                section.warn(
+                    "ssl_legacy",
+                    format!(
+                        "needs the program {}, which is neither beside apmon nor in PATH",
+                        legacy::HELPER
+                    ),
+                );
+            }
+        }
         let trust = Trust {
             pins: self.ssl_fingerprint,
             ignore_expiry: self.ignore_ssl_expiry,
             authorities,
             suggests_pin: true,
         };
-        Some(Tls::new(trust, warn_days.map(|days| days.get().get()), protocols))
+        let warn_days = warn_days.map(|days| days.get().get());
+        Some(Tls::new(trust, warn_days, protocols, self.ssl_legacy))
     }
 }
