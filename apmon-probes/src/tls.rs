@@ -5,13 +5,15 @@ mod options;
 mod stream;
 
 use std::{
+    io,
     net::Ipv4Addr,
     sync::{Arc, Mutex},
 };
 
-use apmon_core::{Check, Failure, Phase, Warning, WarningClass, config::Host};
+use apmon_core::{Check, Failure, FailureClass, Phase, Warning, WarningClass, config::Host};
 use apmon_tls::{
-    Expiry, Trust, Verifier, client_config, describe, failure, is_of_offer, legacy, quic_client_config,
+    Expiry, NO_CERTIFICATE, Trust, Verifier, client_config, describe, is_of_offer, legacy, quic_client_config,
+    rustls_error, watching_requests,
 };
 use rustls::{
     ClientConfig,
@@ -24,7 +26,7 @@ use self::offer::Known;
 pub use self::options::TlsOptions;
 pub(crate) use self::{offer::Prelude, stream::SecureStream};
 use crate::{
-    budget::{Framing, Metered},
+    budget::{Framing, Meter, Metered},
     recorder::CheckRecorder,
 };
 
@@ -33,6 +35,8 @@ use crate::{
 pub(crate) struct Tls {
     trust: Arc<Trust>,
     warn_days: Option<u32>,
+    /// The name to ask for and to verify, instead of the host's own.
+    sni: Option<ServerName<'static>>,
     client: Arc<ClientConfig>,
     /// Whether OpenSSL makes the handshake, in a child.
     is_legacy: bool,
@@ -63,10 +67,35 @@ impl Tls {
         Self {
             trust,
             warn_days,
+            sni: None,
             client: Arc::new(client_config(verifier, protocols)),
             is_legacy,
             known: Mutex::default(),
         }
+    }
+
+    /// The same, but with another name for the monitor's own host.
+    pub(crate) fn named(self, sni: Option<ServerName<'static>>) -> Self {
+        Self { sni, ..self }
+    }
+
+    /// The same, but offering only `protocols`.
+    pub(crate) fn speaking(&self, protocols: &[&[u8]]) -> Self {
+        let mut client = (*self.client).clone();
+        client.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        Self {
+            trust: Arc::clone(&self.trust),
+            warn_days: self.warn_days,
+            sni: self.sni.clone(),
+            client: Arc::new(client),
+            is_legacy: self.is_legacy,
+            known: Mutex::default(),
+        }
+    }
+
+    /// The name to ask the monitor's own host for, whose name is `name`.
+    pub(crate) fn name_instead_of(&self, name: ServerName<'static>) -> ServerName<'static> {
+        self.sni.clone().unwrap_or(name)
     }
 
     /// Whether the server's identity is checked.
@@ -136,11 +165,16 @@ impl Tls {
         stream: Metered<TcpStream>,
         check: &Check,
     ) -> Result<SecureStream<TcpStream>, FailedHandshake> {
-        let connector = TlsConnector::from(Arc::clone(&self.client));
+        let (client, requests) = watching_requests(&self.client);
+        let meter = stream.meter().clone();
+        let connector = TlsConnector::from(client);
         let made = check.within("tls", connector.connect(name, stream)).await?;
+        if requests.any() {
+            meter.certificate_asked();
+        }
         let stream = made.map_err(|error| FailedHandshake {
-            failure: failure("tls", &error),
-            is_of_offer: is_of_offer(&error),
+            failure: failure("tls", &error, &meter),
+            is_of_offer: is_of_offer(&error) && !requests.any(),
         })?;
         Ok(SecureStream::Modern(Box::new(stream)))
     }
@@ -185,6 +219,21 @@ impl Tls {
             };
             recorder.warn(Warning::degrades(WarningClass::Expiry, text));
         }
+    }
+}
+
+/// The failure of a handshake, or of a connection after it. The alert of a server
+/// that demands a certificate comes within the handshake or, in TLS 1.3, after it
+/// (RFC 8446 section 4.4.2.4).
+pub(crate) fn failure(step: &str, error: &io::Error, meter: &Meter) -> Failure {
+    if let Some(flood) = meter.flood() {
+        return flood.failure(step);
+    }
+    match rustls_error(error) {
+        Some(rustls::Error::AlertReceived(_)) if meter.asks_certificate() => {
+            Failure::new(FailureClass::Tls, format!("tls: {NO_CERTIFICATE}"))
+        }
+        _ => apmon_tls::failure(step, error),
     }
 }
 

@@ -57,8 +57,8 @@ mod words;
 pub mod fuzzing;
 
 pub use authority::{Authorities, NoAuthorities};
-pub use client::{client_config, quic_client_config};
-pub use failure::{alert_reason, explain, failure, is_of_offer, rustls_error};
+pub use client::{CertificateRequests, client_config, quic_client_config, watching_requests};
+pub use failure::{NO_CERTIFICATE, alert_reason, explain, failure, is_of_offer, rustls_error};
 pub use fingerprint::Fingerprint;
 pub use offer::{AsyncConnect, Reach, ServerOffer, ask};
 pub use provider::provider;

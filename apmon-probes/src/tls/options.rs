@@ -2,6 +2,7 @@
 
 use apmon_core::config::{Count, Section, Text, one_or_many};
 use apmon_tls::{Authorities, Fingerprint, Trust, legacy};
+use rustls::pki_types::{DnsName, ServerName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,12 @@ pub struct TlsOptions {
     /// read or changed by others on its way. Default no. Not for `quic`. (An addition.)
     #[serde(default, skip_serializing_if = "is_false")]
     pub ssl_legacy: bool,
+    /// The host name to ask for in the TLS handshake (SNI), and for which the
+    /// certificate is verified. Default: `host` where a kind has it, else the host of
+    /// the address. It applies to that host, not to others that it redirects to. (An
+    /// addition.)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sni: Option<Text>,
     /// A certificate that expires within this many days causes a warning. Default:
     /// the site's, else no warning. (An addition.)
     pub ssl_expiry_warn_days: Option<Count>,
@@ -57,7 +64,7 @@ fn is_false(value: &bool) -> bool {
 impl TlsOptions {
     /// Checks what types cannot. `missing` says what the section lacks to speak TLS
     /// at all, in words that follow an option's name. If the monitor `may_follow` a
-    /// redirect to a server with TLS, the site's options hold there.
+    /// redirect to a server with TLS, its and the site's options hold there.
     pub(crate) fn plan(
         self,
         section: &mut Section<'_>,
@@ -73,18 +80,25 @@ impl TlsOptions {
             section.error("ssl_fingerprint", "must not be an empty list");
         }
         if let Some(missing) = missing {
-            for key in [
-                "ssl_fingerprint",
-                "ssl_verify",
-                "ssl_ca_file",
-                "ssl_expiry_warn_days",
-                "ssl_legacy",
-            ] {
+            // The others say how servers are judged to which the monitor is redirected.
+            let keys: &[&str] = match may_follow {
+                true => &["ssl_fingerprint"],
+                false => &[
+                    "ssl_fingerprint",
+                    "ssl_verify",
+                    "ssl_ca_file",
+                    "sni",
+                    "ssl_expiry_warn_days",
+                    "ssl_legacy",
+                ],
+            };
+            for key in keys {
                 if section.has(key) {
                     section.misplaced(key, missing);
                 }
             }
         }
+        let sni = self.sni.as_ref().and_then(|name| read_sni(name, section));
         let pinned = section.has("ssl_fingerprint");
         let site = section.defaults();
         let verify = self
@@ -129,7 +143,7 @@ impl TlsOptions {
                 "is neither pinned nor verified, so the server's identity is not checked; use apmon pin, or set ssl_verify: yes",
             );
         }
-        if self.ssl_legacy && !section.is_wrong("ssl_legacy") && missing.is_none() {
+        if self.ssl_legacy && !section.is_wrong("ssl_legacy") && uses_tls {
             section.hint(
                 "ssl_legacy",
                 "lets others on the way read or change what is sent, if the server's TLS is that old",
@@ -151,6 +165,19 @@ impl TlsOptions {
             suggests_pin: true,
         };
         let warn_days = warn_days.map(|days| days.get().get());
-        Some(Tls::new(trust, warn_days, protocols, self.ssl_legacy))
+        Some(Tls::new(trust, warn_days, protocols, self.ssl_legacy).named(sni))
+    }
+}
+
+fn read_sni(name: &Text, section: &mut Section<'_>) -> Option<ServerName<'static>> {
+    match DnsName::try_from(name.as_str().to_owned()) {
+        Ok(name) => Some(ServerName::DnsName(name)),
+        Err(_) => {
+            section.error(
+                "sni",
+                "must be a host name such as www.example.com, without a port",
+            );
+            None
+        }
     }
 }
