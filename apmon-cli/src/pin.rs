@@ -37,6 +37,9 @@ pub(crate) struct PinArgs {
     /// The protocol in which to ask the service for TLS.
     #[arg(long, value_name = "PROTOCOL", value_enum)]
     starttls: Option<Protocol>,
+    /// Speak the TLS of old devices too, as a monitor with ssl_legacy: yes does.
+    #[arg(long, conflicts_with = "quic")]
+    ssl_legacy: bool,
     /// Pin the monitors of this server in a site file; the rest of the file stays unchanged.
     #[arg(long, value_name = "CONFIG")]
     write: Option<PathBuf>,
@@ -81,8 +84,9 @@ pub(crate) fn run(args: &PinArgs) -> anyhow::Result<ExitCode> {
     };
     let shown_address = apmon_core::text::without_userinfo(&args.address);
     let shown_address = printable(&shown_address);
-    let target =
-        PinTarget::read(&args.address, by).map_err(|wrong| anyhow::anyhow!("{shown_address} {wrong}"))?;
+    let target = PinTarget::read(&args.address, by)
+        .map_err(|wrong| anyhow::anyhow!("{shown_address} {wrong}"))?
+        .legacy(args.ssl_legacy);
     let write_to = args.write.as_deref().map(location::site_file).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -38,7 +38,7 @@ use crate::{
     endpoint::Endpoint,
     local::Local,
     recorder::CheckRecorder,
-    tls::{self, Tls, TlsOptions},
+    tls::{self, Prelude, Tls, TlsOptions},
 };
 
 pub use self::{question::RecordKind, rcode::Rcode};
@@ -262,8 +262,10 @@ impl DnsProbe {
         match self.plan.tls.as_deref() {
             None => exchange.over_stream::<TcpStream>(stream).await,
             Some((name, tls)) => {
-                let stream = tls.handshake(name.clone(), stream, check, recorder).await?;
-                let meter = stream.get_ref().0.meter().clone();
+                let stream = tls
+                    .handshake(name.clone(), stream, Prelude::None, check, recorder)
+                    .await?;
+                let meter = stream.meter().clone();
                 meter.answer_begins();
                 let stream = Metered::decrypted(stream, Framing::Plain, meter);
                 exchange.over_stream(stream).await

@@ -15,7 +15,7 @@ use crate::{
     quic,
     recorder::CheckRecorder,
     starttls::StartTls,
-    tls::{self, Tls},
+    tls::{self, Prelude, Tls},
 };
 
 /// A server whose certificates are wanted.
@@ -24,6 +24,7 @@ pub struct PinTarget {
     url: Url,
     endpoint: Endpoint,
     by: By,
+    is_legacy: bool,
 }
 
 /// The transport of TLS.
@@ -64,7 +65,15 @@ impl PinTarget {
             },
             url,
             by,
+            is_legacy: false,
         })
+    }
+
+    /// Speaks the TLS of old devices too, as a monitor with `ssl_legacy` does.
+    #[must_use]
+    pub fn legacy(mut self, is_legacy: bool) -> Self {
+        self.is_legacy = is_legacy;
+        self
     }
 
     /// Whether a monitor of `kind` at `address` is shown the same certificate: it
@@ -95,22 +104,20 @@ impl PinTarget {
             "https" => &[b"h2", b"http/1.1"],
             _ => &[],
         };
-        let tls = Tls::new(Trust::any(), None, protocols);
+        let tls = Tls::new(Trust::any(), None, protocols, self.is_legacy);
         let name = tls::server_name(&self.endpoint.remote.host);
         let (mut recorder, local) = (CheckRecorder::start(), Local::default());
         let chain: Vec<CertificateDer<'static>> = if self.by == By::Quic {
             quic::certificates(&tls, &self.endpoint, &name, check, &mut recorder, &local).await?
         } else {
             let mut stream = self.endpoint.connect(check, &mut recorder, &local).await?;
+            let mut prelude = Prelude::None;
             if let By::StartTls(protocol) = self.by {
                 protocol.ask(&mut stream, check).await?;
+                prelude = Prelude::StartTls(protocol);
             }
-            let stream = tls.handshake(name, stream, check, &mut recorder).await?;
-            let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-            chain
-                .iter()
-                .map(|certificate| certificate.clone().into_owned())
-                .collect()
+            let stream = tls.handshake(name, stream, prelude, check, &mut recorder).await?;
+            stream.chain().to_vec()
         };
         if chain.is_empty() {
             return Err(Failure::new(

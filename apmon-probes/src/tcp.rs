@@ -26,7 +26,7 @@ use crate::{
     payload::{self, Encoding},
     recorder::CheckRecorder,
     starttls::StartTls,
-    tls::{self, Tls, TlsOptions},
+    tls::{self, Prelude, Tls, TlsOptions},
 };
 
 /// How much of an answer is searched, in bytes.
@@ -199,8 +199,11 @@ async fn over_tls(
     if let Some(starttls) = plan.starttls {
         starttls.ask(&mut stream, check).await?;
     }
-    let stream = tls.handshake(name.clone(), stream, check, recorder).await?;
-    let meter = stream.get_ref().0.meter().clone();
+    let prelude = plan.starttls.map_or(Prelude::None, Prelude::StartTls);
+    let stream = tls
+        .handshake(name.clone(), stream, prelude, check, recorder)
+        .await?;
+    let meter = stream.meter().clone();
     meter.answer_begins();
     let mut stream = Metered::decrypted(stream, Framing::Plain, meter);
     if let Some(send) = &plan.send {

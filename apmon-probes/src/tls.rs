@@ -1,22 +1,30 @@
 //! TLS of a probe: the handshake within a check, and the certificate's expiry.
 
+mod offer;
 mod options;
+mod stream;
 
-use std::{io, net::Ipv4Addr, sync::Arc};
+use std::{
+    io,
+    net::Ipv4Addr,
+    sync::{Arc, Mutex},
+};
 
 use apmon_core::{Check, Failure, FailureClass, Phase, Warning, WarningClass, config::Host};
 use apmon_tls::{
-    Expiry, NO_CERTIFICATE, Trust, Verifier, client_config, describe, quic_client_config, rustls_error,
-    watching_requests,
+    Expiry, NO_CERTIFICATE, Trust, Verifier, client_config, describe, is_of_offer, legacy,
+    quic_client_config, rustls_error, watching_requests,
 };
 use rustls::{
     ClientConfig,
-    pki_types::{CertificateDer, ServerName},
+    pki_types::{CertificateDer, ServerName, UnixTime},
 };
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
+use self::offer::Known;
 pub use self::options::TlsOptions;
+pub(crate) use self::{offer::Prelude, stream::SecureStream};
 use crate::{
     budget::{Framing, Meter, Metered},
     recorder::CheckRecorder,
@@ -30,10 +38,30 @@ pub(crate) struct Tls {
     /// The name to ask for and to verify, instead of the host's own.
     sni: Option<ServerName<'static>>,
     client: Arc<ClientConfig>,
+    /// Whether OpenSSL makes the handshake, in a child.
+    is_legacy: bool,
+    /// What the server was found to offer, in the present outage.
+    known: Mutex<Option<Known>>,
+}
+
+/// A handshake that failed.
+struct FailedHandshake {
+    failure: Failure,
+    /// Whether what the server offers may explain it.
+    is_of_offer: bool,
+}
+
+impl From<Failure> for FailedHandshake {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            is_of_offer: false,
+        }
+    }
 }
 
 impl Tls {
-    pub(crate) fn new(trust: Trust, warn_days: Option<u32>, protocols: &[&[u8]]) -> Self {
+    pub(crate) fn new(trust: Trust, warn_days: Option<u32>, protocols: &[&[u8]], is_legacy: bool) -> Self {
         let trust = Arc::new(trust);
         let verifier = Verifier::new(Arc::clone(&trust));
         Self {
@@ -41,6 +69,8 @@ impl Tls {
             warn_days,
             sni: None,
             client: Arc::new(client_config(verifier, protocols)),
+            is_legacy,
+            known: Mutex::default(),
         }
     }
 
@@ -58,6 +88,8 @@ impl Tls {
             warn_days: self.warn_days,
             sni: self.sni.clone(),
             client: Arc::new(client),
+            is_legacy: self.is_legacy,
+            known: Mutex::default(),
         }
     }
 
@@ -79,42 +111,89 @@ impl Tls {
         (quic_client_config(Arc::clone(&verifier), protocol), verifier)
     }
 
-    /// Makes the handshake over an open connection, whose budget begins here.
-    pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+    /// Makes the handshake over an open connection, whose budget begins here. If it
+    /// fails, the reason says what the server offers, as far as that can be found out:
+    /// `prelude` is what leads to TLS on another connection to the same server.
+    pub(crate) async fn handshake(
         &self,
         name: ServerName<'static>,
-        stream: S,
+        stream: TcpStream,
+        prelude: Prelude<'_>,
         check: &Check,
         recorder: &mut CheckRecorder,
-    ) -> Result<TlsStream<Metered<S>>, Failure> {
-        let (client, requests) = watching_requests(&self.client);
-        let connector = TlsConnector::from(client);
+    ) -> Result<SecureStream<TcpStream>, Failure> {
+        let place = offer::Place::of(&stream);
         let stream = Metered::wire(stream, Framing::tls());
         let meter = stream.meter().clone();
-        let result = check.within("tls", connector.connect(name, stream)).await?;
-        if requests.any() {
-            meter.certificate_asked();
-        }
-        let stream = result.map_err(|error| {
-            let failure = failure("tls", &error, &meter);
-            check.step("tls", || failure.reason.clone());
-            failure
-        })?;
+        let made = async {
+            match self.is_legacy {
+                true => self.by_helper(&name, stream, check).await,
+                false => self.by_rustls(name.clone(), stream, check).await,
+            }
+        };
+        let stream = match made.await {
+            Ok(stream) => stream,
+            Err(failed) => {
+                let failed = match meter.flood() {
+                    Some(flood) => flood.failure("tls").into(),
+                    None => failed,
+                };
+                check.step("tls", || failed.failure.reason.clone());
+                if !failed.is_of_offer {
+                    return Err(failed.failure);
+                }
+                let explained = self.explained(failed.failure, &name, place, prelude, check);
+                return Err(Box::pin(explained).await);
+            }
+        };
+        self.forget();
         recorder.done(Phase::Tls);
-        let (_, session) = stream.get_ref();
-        let certificate = session.peer_certificates().and_then(|chain| chain.first());
+        let certificate = stream.chain().first();
         check.step("tls", || {
-            let version = session.protocol_version();
-            format!(
-                "{}, {}",
-                version.and_then(|version| version.as_str()).unwrap_or("TLS"),
-                certificate.map(describe).unwrap_or_default()
-            )
+            let certificate = certificate.map(describe).unwrap_or_default();
+            format!("{}, {certificate}", stream.version())
         });
         if let Some(certificate) = certificate {
             self.record_expiry(certificate, check, recorder);
         }
         Ok(stream)
+    }
+
+    async fn by_rustls(
+        &self,
+        name: ServerName<'static>,
+        stream: Metered<TcpStream>,
+        check: &Check,
+    ) -> Result<SecureStream<TcpStream>, FailedHandshake> {
+        let (client, requests) = watching_requests(&self.client);
+        let meter = stream.meter().clone();
+        let connector = TlsConnector::from(client);
+        let made = check.within("tls", connector.connect(name, stream)).await?;
+        if requests.any() {
+            meter.certificate_asked();
+        }
+        let stream = made.map_err(|error| FailedHandshake {
+            failure: failure("tls", &error, &meter),
+            is_of_offer: is_of_offer(&error) && !requests.any(),
+        })?;
+        Ok(SecureStream::Modern(Box::new(stream)))
+    }
+
+    async fn by_helper(
+        &self,
+        name: &ServerName<'static>,
+        stream: Metered<TcpStream>,
+        check: &Check,
+    ) -> Result<SecureStream<TcpStream>, FailedHandshake> {
+        let now = u64::try_from(check.started.wall.as_second()).unwrap_or(0);
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now));
+        let made = legacy::connect(&self.trust, name, stream, now);
+        let stream = check.within("tls", made).await?;
+        let stream = stream.map_err(|failed| FailedHandshake {
+            failure: failed.failure,
+            is_of_offer: failed.is_of_offer,
+        })?;
+        Ok(SecureStream::Legacy(Box::new(stream)))
     }
 
     /// Records the days until the certificate expires, and warns if they are few.

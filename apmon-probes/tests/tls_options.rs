@@ -184,12 +184,43 @@ fn a_monitor_that_identifies_no_server_gets_a_hint() {
 }
 
 #[test]
+fn a_monitor_with_old_tls_is_listed_and_one_without_is_as_it_was() {
+    let pki = Pki::new();
+    let read = |options: &str| site(&pki, "", &format!("{HTTP}{options}")).unwrap();
+    let pin = format!("\nssl_fingerprint: {}", "ab".repeat(32));
+    let old = read(&format!("{pin}\nssl_legacy: yes"));
+    let hints: Vec<_> = old.hints.iter().map(|hint| hint.text.as_str()).collect();
+    assert_eq!(
+        hints,
+        [
+            "\"ssl_legacy\" lets others on the way read or change what is sent, if the server's TLS is that old"
+        ]
+    );
+    // No program is beside this test.
+    let warnings: Vec<_> = old.warnings.iter().map(|warning| warning.text.as_str()).collect();
+    let found = apmon_tls::legacy::find_helper().is_some();
+    let needs =
+        "\"ssl_legacy\" needs the program apmon-tls-legacy, which is neither beside apmon nor in PATH";
+    assert_eq!(warnings, if found { vec![] } else { vec![needs] });
+    let checksum = |options: &str| read(options).monitors[0].checksum.clone();
+    assert_ne!(old.monitors[0].checksum, checksum(&pin));
+    assert_eq!(checksum(&format!("{pin}\nssl_legacy: no")), checksum(&pin));
+    let text = error(&pki, "", "\nssl_legacy: often");
+    assert!(text.contains("\"ssl_legacy\" must be"), "{text}");
+    let quic = "type: quic\nname: x\naddress: https://h/\nssl_legacy: yes";
+    let text = site(&pki, "", quic).map(|_| ()).unwrap_err().to_string();
+    let wanted = "\"ssl_legacy\" is not for quic, which has TLS 1.3 alone";
+    assert!(text.contains(wanted), "{text}");
+}
+
+#[test]
 fn tls_options_need_tls() {
     let pki = Pki::new();
     for option in [
         "ssl_verify: yes",
         "ssl_ca_file: root.pem",
         "ssl_expiry_warn_days: 9",
+        "ssl_legacy: yes",
         "sni: h.lan",
     ] {
         let key = option.split(':').next().unwrap();

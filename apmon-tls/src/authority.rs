@@ -134,6 +134,11 @@ impl Authorities {
         }
     }
 
+    /// Whether the operator has named them, in a file.
+    pub(crate) fn is_own(&self) -> bool {
+        !self.own.is_empty()
+    }
+
     /// Whether the file holds this very certificate.
     pub(crate) fn holds(&self, certificate: &[u8]) -> bool {
         !self.own.is_empty() && self.own.contains(&Fingerprint::of(certificate))

@@ -3,7 +3,7 @@
 use std::{error, io};
 
 use apmon_core::{Failure, FailureClass, errno};
-use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
+use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible, PeerMisbehaved};
 
 use crate::{
     certificate::UNREADABLE,
@@ -37,22 +37,56 @@ pub fn explain(error: &Error) -> Failure {
         Error::InvalidMessage(_) => "the server does not speak TLS".to_owned(),
         Error::AlertReceived(alert) => alert_reason(*alert),
         Error::PeerIncompatible(why) => incompatible(why),
-        Error::PeerMisbehaved(why) => {
-            format!(
-                "the server violates the TLS protocol ({})",
-                words(&format!("{why:?}"))
-            )
-        }
+        Error::PeerMisbehaved(why) => misbehaved(why),
         Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
-            "the server violates the TLS protocol (unexpected message)".to_owned()
+            "the server violates the TLS protocol: its message was not expected".to_owned()
         }
         Error::InvalidCertificate(CertificateError::BadSignature) => NO_KEY.to_owned(),
         Error::InvalidCertificate(CertificateError::BadEncoding) => UNREADABLE.to_owned(),
-        other => other.to_string(),
+        Error::InvalidCertificate(_) => "the certificate is not accepted".to_owned(),
+        Error::NoCertificatesPresented => "the server shows no certificate".to_owned(),
+        Error::DecryptError => "what the server sends cannot be decrypted".to_owned(),
+        Error::PeerSentOversizedRecord => "the server sends a record that is too long".to_owned(),
+        Error::NoApplicationProtocol => {
+            "the server speaks none of the protocols that were offered".to_owned()
+        }
+        Error::FailedToGetCurrentTime => "the time of this machine is not known".to_owned(),
+        Error::FailedToGetRandomBytes => "this machine gives no random bytes".to_owned(),
+        // What else there is concerns servers, or settings that apmon does not have.
+        _ => "the handshake failed".to_owned(),
     };
     Failure::new(FailureClass::Tls, reason)
 }
 
+/// Whether what a server [offers](crate::ServerOffer) may explain why a handshake with it
+/// failed: it spoke TLS, or closed the connection, before it had shown a certificate that
+/// was refused.
+#[must_use]
+pub fn is_of_offer(error: &io::Error) -> bool {
+    let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
+        return matches!(
+            error.kind(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+        );
+    };
+    match error {
+        Error::AlertReceived(alert) => !matches!(
+            alert,
+            AlertDescription::UnrecognisedName
+                | AlertDescription::CertificateRequired
+                | AlertDescription::BadCertificate
+                | AlertDescription::UnknownCA
+                | AlertDescription::AccessDenied
+                | AlertDescription::NoApplicationProtocol
+        ),
+        Error::PeerIncompatible(_) | Error::PeerMisbehaved(_) => true,
+        Error::InvalidCertificate(CertificateError::Other(other)) => other
+            .0
+            .downcast_ref::<Refused>()
+            .is_some_and(|refused| refused.is_of_kind),
+        _ => false,
+    }
+}
 /// The reason of a connection that the server ended for want of a certificate.
 pub const NO_CERTIFICATE: &str = "the server demands a client certificate, and apmon has none";
 
@@ -69,6 +103,36 @@ pub fn alert_reason(alert: AlertDescription) -> String {
     format!("refused by the server ({name})")
 }
 
+fn misbehaved(why: &PeerMisbehaved) -> String {
+    let what = match why {
+        PeerMisbehaved::SelectedUnofferedCipherSuite
+        | PeerMisbehaved::IllegalHelloRetryRequestWithUnofferedCipherSuite
+        | PeerMisbehaved::SelectedUnusableCipherSuiteForVersion => {
+            "it chose a cipher suite that was not offered"
+        }
+        PeerMisbehaved::SelectedUnofferedKxGroup
+        | PeerMisbehaved::IllegalHelloRetryRequestWithUnofferedNamedGroup => {
+            "it chose a key exchange that was not offered"
+        }
+        PeerMisbehaved::SelectedUnofferedApplicationProtocol => "it chose a protocol that was not offered",
+        PeerMisbehaved::SelectedUnofferedCompression => "it compresses, which was not offered",
+        PeerMisbehaved::SignedKxWithWrongAlgorithm
+        | PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme => {
+            "it signed in a way that was not offered, or that does not fit its key"
+        }
+        PeerMisbehaved::AttemptedDowngradeToTls12WhenTls13IsSupported => {
+            "it has TLS 1.3, and something on the way prevents that"
+        }
+        PeerMisbehaved::InvalidKeyShare | PeerMisbehaved::MissingKeyShare => "its key exchange is invalid",
+        PeerMisbehaved::TooManyEmptyFragments
+        | PeerMisbehaved::TooManyKeyUpdateRequests
+        | PeerMisbehaved::TooManyRenegotiationRequests
+        | PeerMisbehaved::TooManyWarningAlertsReceived => "it repeats itself without end",
+        _ => return "the server violates the TLS protocol".to_owned(),
+    };
+    format!("the server violates the TLS protocol: {what}")
+}
+
 fn incompatible(why: &PeerIncompatible) -> String {
     match why {
         PeerIncompatible::ServerDoesNotSupportTls12Or13 => {
@@ -77,10 +141,20 @@ fn incompatible(why: &PeerIncompatible) -> String {
         PeerIncompatible::Tls13RequiredForQuic => {
             "the server does not support TLS 1.3, which QUIC requires".to_owned()
         }
-        why => {
-            let why = words(&format!("{why:?}"));
-            format!("the server's TLS is incompatible with apmon's ({why})")
+        PeerIncompatible::NoCipherSuitesInCommon => {
+            "the server has no cipher suite in common with apmon".to_owned()
         }
+        PeerIncompatible::NoKxGroupsInCommon => {
+            "the server has no key exchange in common with apmon".to_owned()
+        }
+        PeerIncompatible::NoSignatureSchemesInCommon => {
+            "the server has no kind of signature in common with apmon".to_owned()
+        }
+        PeerIncompatible::NoEcPointFormatsInCommon | PeerIncompatible::UncompressedEcPointsRequired => {
+            "the server writes its key exchange in a form that apmon does not read".to_owned()
+        }
+        PeerIncompatible::NullCompressionRequired => "the server requires compression".to_owned(),
+        _ => "the server's TLS is incompatible with apmon's".to_owned(),
     }
 }
 
@@ -88,7 +162,7 @@ fn incompatible(why: &PeerIncompatible) -> String {
 fn refusal(error: &Error) -> Option<&Failure> {
     match error {
         Error::InvalidCertificate(CertificateError::Other(other)) => {
-            other.0.downcast_ref::<Refused>().map(|refused| &refused.0)
+            other.0.downcast_ref::<Refused>().map(|refused| &refused.failure)
         }
         _ => None,
     }
@@ -142,12 +216,12 @@ mod tests {
         let groups = PeerIncompatible::NoKxGroupsInCommon;
         assert_eq!(
             reason(groups.into()),
-            "the server's TLS is incompatible with apmon's (no kx groups in common)"
+            "the server has no key exchange in common with apmon"
         );
         let version = rustls::PeerMisbehaved::SelectedUnofferedCipherSuite;
         assert_eq!(
             reason(version.into()),
-            "the server violates the TLS protocol (selected unoffered cipher suite)"
+            "the server violates the TLS protocol: it chose a cipher suite that was not offered"
         );
         let message = Error::InappropriateMessage {
             expect_types: Vec::new(),
@@ -155,7 +229,7 @@ mod tests {
         };
         assert_eq!(
             reason(message),
-            "the server violates the TLS protocol (unexpected message)"
+            "the server violates the TLS protocol: its message was not expected"
         );
     }
 

@@ -28,6 +28,18 @@ impl Fingerprint {
         Self(Sha256::digest(der).into())
     }
 
+    /// The fingerprint with these bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         const EXPECTED: &str = "must be a SHA-256 fingerprint: 64 hex digits, with or without colons";
         let mut bytes = [0; 32];

@@ -12,18 +12,16 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_cert_signed_by_trust_anchor, verify_server_name,
     },
-    crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key},
-    pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime},
+    pki_types::{CertificateDer, ServerName, UnixTime},
     server::ParsedCertificate,
 };
 use x509_parser::certificate::X509Certificate;
 
 use crate::{
+    algorithm::{self, Rules},
     authority::Authorities,
-    certificate::{has_algorithm, parse},
+    certificate::{has_algorithm, key_words, parse, rsa_bits, signature_words},
     fingerprint::Fingerprint,
-    provider::provider,
-    words::words,
 };
 
 /// The conditions that a server's certificate must meet. The default accepts
@@ -67,7 +65,8 @@ impl Trust {
         !self.pins.is_empty() || self.authorities.is_some()
     }
 
-    fn judge(
+    /// Judges what a server has shown.
+    pub(crate) fn judge(
         &self,
         certificate: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
@@ -102,11 +101,20 @@ impl Trust {
     ) -> Result<(), Failure> {
         let failed = |error: Error| match error {
             Error::InvalidCertificate(error) => self.unverified(&error, certificate),
-            other => tls(format!("certificate cannot be verified: {other}")),
+            _ => tls("certificate cannot be verified".to_owned()),
         };
         let leaf = ParsedCertificate::try_from(certificate).map_err(failed)?;
         // A device's own certificate may be in the file itself.
         if !authorities.holds(certificate) {
+            if !authorities.is_own()
+                && let Ok(parsed) = parse(certificate)
+                && rsa_bits(&parsed).is_some_and(|bits| bits < STRONG_RSA)
+            {
+                let key = key_words(&parsed);
+                return Err(tls(format!(
+                    "certificate cannot be verified: an {key} counts only beneath an authority of ssl_ca_file"
+                )));
+            }
             let now = match parse(certificate) {
                 // With expiry ignored the chain is verified at a moment at which
                 // this certificate is valid.
@@ -118,7 +126,7 @@ impl Trust {
                 &authorities.roots,
                 intermediates,
                 now,
-                provider().signature_verification_algorithms.all,
+                algorithm::of_chains(authorities.is_own()),
             )
             .map_err(failed)?;
         }
@@ -154,6 +162,21 @@ impl Trust {
                 );
             }
             CertificateError::BadEncoding => "certificate cannot be verified: it is malformed".to_owned(),
+            CertificateError::UnsupportedSignatureAlgorithmContext {
+                signature_algorithm_id,
+                ..
+            } => unsupported(signature_algorithm_id),
+            CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                signature_algorithm_id,
+                ..
+            } => format!(
+                "certificate cannot be verified: it is signed with {} by a key of another kind",
+                signature_words(signature_algorithm_id).unwrap_or("an unknown algorithm")
+            ),
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                "certificate is not for servers".to_owned()
+            }
+            CertificateError::UnhandledCriticalExtension => UNKNOWN_EXTENSION.to_owned(),
             // rustls passes on what it has no word for. webpki's words are the
             // names of its variants: a certificate of `openssl req -x509` is
             // `CaUsedAsEndEntity`.
@@ -171,9 +194,27 @@ impl Trust {
                 "EndEntityUsedAsCa" => {
                     "certificate is signed by a certificate that is not an authority".to_owned()
                 }
-                name => format!("certificate cannot be verified: {}", words(&shown(name))),
+                "PathLenConstraintViolated" => {
+                    "certificate cannot be verified: its chain is longer than an authority in it allows"
+                        .to_owned()
+                }
+                "NameConstraintViolation" => {
+                    "certificate cannot be verified: an authority of its chain may not sign for this host"
+                        .to_owned()
+                }
+                "MaximumSignatureChecksExceeded"
+                | "MaximumPathBuildCallsExceeded"
+                | "MaximumPathDepthExceeded"
+                | "MaximumNameConstraintComparisonsExceeded" => {
+                    "certificate cannot be verified: its chain takes too much work".to_owned()
+                }
+                "UnsupportedCriticalExtension" => UNKNOWN_EXTENSION.to_owned(),
+                "SignatureAlgorithmMismatch" => {
+                    "certificate cannot be verified: it names two signature algorithms".to_owned()
+                }
+                _ => "certificate cannot be verified: it or its chain breaks a rule of X.509".to_owned(),
             },
-            other => format!("certificate cannot be verified: {other}"),
+            _ => "certificate cannot be verified".to_owned(),
         })
     }
 
@@ -197,8 +238,27 @@ fn tls(reason: String) -> Failure {
     Failure::new(FailureClass::Tls, reason)
 }
 
-pub(crate) const NO_KEY: &str =
-    "the server does not hold the certificate's private key, or its key type is not supported";
+/// The fewest bits of an RSA key that the authorities of this machine sign.
+const STRONG_RSA: usize = 2048;
+
+pub(crate) const NO_KEY: &str = "the server does not hold the certificate's private key";
+
+const UNKNOWN_EXTENSION: &str =
+    "certificate cannot be verified: it or its chain has a critical extension that apmon does not know";
+
+/// Why a chain with a signature of this algorithm does not verify.
+fn unsupported(identifier: &[u8]) -> String {
+    match signature_words(identifier) {
+        Some(name) if name.ends_with("SHA-1") || name.ends_with("SHA-224") => format!(
+            "certificate cannot be verified: its chain is signed with {name}, which counts only beneath an authority of ssl_ca_file"
+        ),
+        Some(name) => format!(
+            "certificate cannot be verified: its chain is signed with {name}, which apmon does not support"
+        ),
+        None => "certificate cannot be verified: its chain is signed with an algorithm that apmon does not support"
+            .to_owned(),
+    }
+}
 
 /// `nas.lan` of `DnsName("nas.lan")`, as rustls has it.
 fn bare(name: &str) -> &str {
@@ -215,7 +275,6 @@ fn shown(text: &str) -> String {
 #[derive(Debug)]
 pub struct Verifier {
     trust: Arc<Trust>,
-    algorithms: WebPkiSupportedAlgorithms,
     refused: Mutex<Option<Failure>>,
 }
 
@@ -225,7 +284,6 @@ impl Verifier {
     pub fn new(trust: impl Into<Arc<Trust>>) -> Arc<Self> {
         Arc::new(Self {
             trust: trust.into(),
-            algorithms: provider().signature_verification_algorithms,
             refused: Mutex::default(),
         })
     }
@@ -243,8 +301,12 @@ impl Verifier {
 
 /// Why a certificate was refused, on its way through rustls.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", .0.reason)]
-pub(crate) struct Refused(pub(crate) Failure);
+#[error("{}", .failure.reason)]
+pub(crate) struct Refused {
+    pub(crate) failure: Failure,
+    /// Whether it is the kind of the key that is refused, and not the certificate.
+    pub(crate) is_of_kind: bool,
+}
 
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
@@ -259,42 +321,18 @@ impl ServerCertVerifier for Verifier {
             Ok(()) => Ok(ServerCertVerified::assertion()),
             Err(failure) => {
                 self.note(failure.clone());
-                let refused = Arc::new(Refused(failure));
-                Err(CertificateError::Other(rustls::OtherError(refused)).into())
+                Err(refused(failure, false))
             }
         }
     }
 
-    /// Written by hand, because rustls offers no way around webpki's parser,
-    /// which refuses X.509 version 1: `openssl x509 -signkey` makes it to this day.
     fn verify_tls12_signature(
         &self,
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let certificate = parse(certificate).map_err(|_| CertificateError::BadEncoding)?;
-        let key = certificate.public_key();
-        let of_scheme = self
-            .algorithms
-            .mapping
-            .iter()
-            .filter(|(scheme, _)| *scheme == signed.scheme)
-            .flat_map(|(_, algorithms)| algorithms.iter());
-        let bits = &key.subject_public_key.data;
-        // One scheme of TLS 1.2 stands for several curves: those that do not
-        // fit the key refuse it.
-        let valid = of_scheme
-            .filter(|algorithm| has_algorithm(key.raw, algorithm.public_key_alg_id().as_ref()))
-            .any(|algorithm| {
-                algorithm
-                    .verify_signature(bits, message, signed.signature())
-                    .is_ok()
-            });
-        match valid {
-            true => Ok(HandshakeSignatureValid::assertion()),
-            false => Err(CertificateError::BadSignature.into()),
-        }
+        self.verify_signature(message, certificate, signed, Rules::Tls12)
     }
 
     fn verify_tls13_signature(
@@ -303,15 +341,58 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let certificate = parse(certificate).map_err(|_| CertificateError::BadEncoding)?;
-        let key = SubjectPublicKeyInfoDer::from(certificate.public_key().raw);
-        verify_tls13_signature_with_raw_key(message, &key, signed, &self.algorithms)
-            .inspect_err(|_| self.note(tls(NO_KEY.to_owned())))
+        self.verify_signature(message, certificate, signed, Rules::Tls13)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
+        algorithm::schemes()
     }
+}
+
+impl Verifier {
+    /// Written by hand, because rustls offers no way around webpki's parser,
+    /// which refuses X.509 version 1: `openssl x509 -signkey` makes it to this day.
+    fn verify_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+        rules: Rules,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let certificate = parse(certificate).map_err(|_| CertificateError::BadEncoding)?;
+        let key = certificate.public_key();
+        let bits = &key.subject_public_key.data;
+        let fitting: Vec<_> = algorithm::of_handshakes(signed.scheme, rules)
+            .iter()
+            .filter(|algorithm| has_algorithm(key.raw, algorithm.public_key_alg_id().as_ref()))
+            .collect();
+        let valid = fitting.iter().any(|algorithm| {
+            algorithm
+                .verify_signature(bits, message, signed.signature())
+                .is_ok()
+        });
+        if valid {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
+        let reason = match fitting.is_empty() {
+            true => format!(
+                "the server signs in a way that does not fit its {}",
+                key_words(&certificate)
+            ),
+            false => NO_KEY.to_owned(),
+        };
+        self.note(tls(reason.clone()));
+        Err(match fitting.is_empty() {
+            true => refused(tls(format!("tls: {reason}")), true),
+            false => CertificateError::BadSignature.into(),
+        })
+    }
+}
+
+/// A refusal on its way through rustls.
+fn refused(failure: Failure, is_of_kind: bool) -> Error {
+    let refused = Refused { failure, is_of_kind };
+    CertificateError::Other(rustls::OtherError(Arc::new(refused))).into()
 }
 
 fn check_dates(certificate: &X509Certificate<'_>, now: i64) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 /// The words of a variant's name, without its fields: `handshake failure` for
 /// `HandshakeFailure`, `unknown CA` for `UnknownCA`.
 ///
-/// rustls and webpki have no other text for many of their errors.
+/// rustls names the alerts of a standard this way, which has no other text for them.
 pub(crate) fn words(name: &str) -> String {
     let name = name.split(['(', '{']).next().unwrap_or_default().trim_end();
     let letters: Vec<char> = name.chars().collect();

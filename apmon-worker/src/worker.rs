@@ -16,7 +16,8 @@ use crate::{
 
 /// A child process that answers requests, one after the other, and is replaced when it dies.
 ///
-/// It can be shared by threads and tasks. Dropping it is [`finish`](Self::finish) without time.
+/// It can be shared by threads and tasks. Dropping it is [`finish`](Self::finish) without time,
+/// unless it is [abandoned](Self::abandon).
 pub struct Worker {
     shared: Arc<Shared>,
     thread: Mutex<Thread>,
@@ -83,6 +84,15 @@ impl Worker {
             Thread::Running(thread) => thread.join().unwrap_or_default(),
             Thread::NotStarted | Thread::Ended => Vec::new(),
         }
+    }
+
+    /// Accepts no more requests, and returns at once: the child is left to its end, which
+    /// comes as with [`finish`](Self::finish) without time. For programs that must not
+    /// wait, such as a task of an async runtime.
+    pub fn abandon(self) {
+        self.shared.inbox.close(Some(clock::now()));
+        // Its thread ends the child, and then itself.
+        drop(replace(&mut *self.lock(), Thread::Ended));
     }
 
     fn start(&self) -> io::Result<()> {

@@ -179,3 +179,32 @@ fn a_child_outlives_the_thread_that_made_the_first_request() {
     let (worker, first) = worker.join().unwrap();
     assert_eq!(pid(&worker), first);
 }
+
+#[test]
+fn abandoning_does_not_wait_for_a_child_that_hangs() {
+    let (worker, meeting) = (worker(), Meeting::new());
+    let pid = pid(&worker);
+    let hangs = request(&worker, meeting.request("hold-and-hang"));
+    let connection = meeting.accept();
+    worker.abandon();
+    wait_for_the_end_of(connection);
+    assert!(matches!(outcome(hangs), Err(WorkerError::Stopped)));
+    while exists(pid) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn abandoning_lets_an_idle_child_end_by_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let mark = directory.path().join("mark");
+    let worker = Worker::new(child(&["leaves-a-mark", mark.to_str().unwrap()]), limits());
+    let pid = pid(&worker);
+    worker.abandon();
+    while exists(pid) {
+        std::thread::yield_now();
+    }
+    assert_eq!(fs::read_to_string(mark).unwrap(), "ended by itself");
+    // One that was never started has nothing to end.
+    Worker::new(child(&[]), limits()).abandon();
+}

@@ -25,6 +25,9 @@ const NEEDED: &[Needed] = &[
     needed("faketime", "faketime"),
     needed("ip", "iproute2"),
     needed("openssl", "openssl"),
+    needed("pkg-config", "pkg-config"),
+    // apmon-tls-legacy is linked to it.
+    needed("/usr/include/openssl/ssl.h", "libssl-dev"),
     needed("ps", "procps"),
     needed("slapd", "slapd"),
     needed("snmpbulkwalk", "snmp"),

@@ -11,7 +11,7 @@ use crate::{
     budget::{Framing, Metered},
     local::Local,
     recorder::CheckRecorder,
-    tls::Tls,
+    tls::{Prelude, Tls},
 };
 
 /// Carries requests to servers and brings their answers.
@@ -76,10 +76,13 @@ async fn attempt(
     let http1 = HttpVersion::of_http1(plan.version);
     if let Some(name) = target.tls.clone() {
         return Box::pin(async move {
-            let stream = tls.handshake(name, stream, check, recorder).await?;
-            let (connection, session) = stream.get_ref();
-            let meter = connection.meter().clone();
-            match session.alpn_protocol() {
+            let prelude = match &plan.proxy {
+                None => Prelude::None,
+                Some(proxy) => Prelude::Proxy(proxy, target),
+            };
+            let stream = tls.handshake(name, stream, prelude, check, recorder).await?;
+            let meter = stream.meter().clone();
+            match stream.protocol() {
                 Some(b"h2") => {
                     let stream = Metered::decrypted(stream, Framing::http2(), meter);
                     let request = hop.compose(Version::HTTP_2);

@@ -146,6 +146,9 @@ impl HttpOptions {
         let url = url?;
         let host = url.host_str().and_then(Host::parse)?;
         let resolve = Remote::read(section, host)?.resolve;
+        if transport == Transport::Quic && section.has("ssl_legacy") {
+            section.misplaced("ssl_legacy", "is not for quic, which has TLS 1.3 alone");
+        }
         let proxy = match &self.proxy {
             Some(_) if transport == Transport::Quic => {
                 section.misplaced("proxy", "cannot carry QUIC");

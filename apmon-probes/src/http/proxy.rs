@@ -88,7 +88,7 @@ impl Proxy {
 
     /// Asks for the tunnel. A TLS server sends nothing before the client does, so
     /// nothing of the target can follow the answer's head.
-    async fn tunnel(&self, stream: &mut TcpStream, target: &Target) -> io::Result<Status> {
+    pub(crate) async fn tunnel(&self, stream: &mut TcpStream, target: &Target) -> io::Result<Status> {
         let to = format!("{}:{}", target.endpoint.remote.host, target.endpoint.port);
         let mut request = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n").into_bytes();
         if let Some(authorization) = &self.authorization {
@@ -114,7 +114,7 @@ impl Proxy {
 /// The first line of an answer.
 pub(crate) struct Status {
     line: String,
-    code: Option<u16>,
+    pub(crate) code: Option<u16>,
 }
 
 /// Reads `HTTP/1.1 200 Connection established`.

@@ -25,7 +25,7 @@ fn probe(url: &str) -> HttpProbe<TcpCarrier> {
             proxy: None,
             statuses: Vec::new(),
             version: None,
-            tls: Tls::new(Trust::default(), None, &[]),
+            tls: Tls::new(Trust::default(), None, &[], false),
         }),
         local: Arc::default(),
         carrier: TcpCarrier,

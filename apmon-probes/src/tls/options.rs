@@ -1,7 +1,7 @@
 //! The options of kinds that speak TLS.
 
 use apmon_core::config::{Count, Section, Text, one_or_many};
-use apmon_tls::{Authorities, Fingerprint, Trust};
+use apmon_tls::{Authorities, Fingerprint, Trust, legacy};
 use rustls::pki_types::{DnsName, ServerName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,12 @@ pub struct TlsOptions {
     /// also contain the server's own certificate. The path is relative to the site
     /// file. Default: the site's. Needs `ssl_verify`. (An addition.)
     pub ssl_ca_file: Option<Text>,
+    /// Whether TLS is spoken as old devices need it: TLS 1.0 and 1.1, CBC ciphers,
+    /// DHE, RSA key exchange, and whatever newer the server has. It needs the program
+    /// `apmon-tls-legacy`, and carries HTTP/1.1 only. A connection of this kind may be
+    /// read or changed by others on its way. Default no. Not for `quic`. (An addition.)
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ssl_legacy: bool,
     /// The host name to ask for in the TLS handshake (SNI), and for which the
     /// certificate is verified. Default: `host` where a kind has it, else the host of
     /// the address. It applies to that host, not to others that it redirects to. (An
@@ -47,6 +53,12 @@ pub struct TlsOptions {
     /// A certificate that expires within this many days causes a warning. Default:
     /// the site's, else no warning. (An addition.)
     pub ssl_expiry_warn_days: Option<Count>,
+}
+
+/// Not written where it is not set, so that the checksums of other monitors stay.
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl TlsOptions {
@@ -77,6 +89,7 @@ impl TlsOptions {
                     "ssl_ca_file",
                     "sni",
                     "ssl_expiry_warn_days",
+                    "ssl_legacy",
                 ],
             };
             for key in keys {
@@ -130,6 +143,21 @@ impl TlsOptions {
                 "is neither pinned nor verified, so the server's identity is not checked; use apmon pin, or set ssl_verify: yes",
             );
         }
+        if self.ssl_legacy && !section.is_wrong("ssl_legacy") && uses_tls {
+            section.hint(
+                "ssl_legacy",
+                "lets others on the way read or change what is sent, if the server's TLS is that old",
+            );
+            if legacy::find_helper().is_none() {
+                section.warn(
+                    "ssl_legacy",
+                    format!(
+                        "needs the program {}, which is neither beside apmon nor in PATH",
+                        legacy::HELPER
+                    ),
+                );
+            }
+        }
         let trust = Trust {
             pins: self.ssl_fingerprint,
             ignore_expiry: self.ignore_ssl_expiry,
@@ -137,7 +165,7 @@ impl TlsOptions {
             suggests_pin: true,
         };
         let warn_days = warn_days.map(|days| days.get().get());
-        Some(Tls::new(trust, warn_days, protocols).named(sni))
+        Some(Tls::new(trust, warn_days, protocols, self.ssl_legacy).named(sni))
     }
 }
 

@@ -13,6 +13,7 @@ pub mod pki;
 pub mod quic_flood;
 pub mod real;
 pub mod records;
+pub mod s_server;
 pub mod tap;
 
 use std::{

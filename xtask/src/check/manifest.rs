@@ -7,8 +7,8 @@ use super::Breach;
 
 /// The layers of crates, from the bottom up: each may use those below its own.
 const LAYERS: &[&[&str]] = &[
-    &["apmon-core"],
-    &["apmon-tls", "apmon-snmp-client", "apmon-worker"],
+    &["apmon-core", "apmon-worker"],
+    &["apmon-tls", "apmon-snmp-client"],
     &[
         "apmon-probes",
         "apmon-snmp",
@@ -16,12 +16,16 @@ const LAYERS: &[&[&str]] = &[
         "apmon-store",
         "apmon-rrd",
         "apmon-web",
+        "apmon-tls-legacy",
     ],
     &["apmon-cli", "apmon-harness"],
 ];
 
 /// The only crate that may use the library of xtask, as a program around the workspace.
 const HARNESS: &str = "apmon-harness";
+
+/// The only crate that may use OpenSSL, a program that runs as a child.
+const LEGACY: &str = "apmon-tls-legacy";
 
 /// Crates that use no other crate of apmon, because they are of use without it.
 const INDEPENDENT: &[&str] = &["apmon-snmp-client", "apmon-worker"];
@@ -69,6 +73,10 @@ fn forbidden(own: &str, other: &str) -> Option<String> {
         return Some(format!(
             "xtask must not depend on {other}: without dependencies it is built in seconds"
         ));
+    }
+    if other.starts_with("openssl") || other == LEGACY {
+        return (own != LEGACY)
+            .then(|| format!("{own} must not depend on {other}: OpenSSL is for the helper {LEGACY} alone"));
     }
     if !other.starts_with("apmon-") && other != "xtask" {
         return None;
@@ -218,6 +226,8 @@ mod tests {
             ("apmon-snmp", "apmon-core"),
             ("apmon-snmp", "apmon-snmp-client"),
             ("apmon-rrd", "apmon-worker"),
+            ("apmon-tls", "apmon-worker"),
+            ("apmon-tls-legacy", "apmon-tls"),
             ("apmon-web", "apmon-tls"),
             ("apmon-tls", "apmon-core"),
             ("apmon-cli", "apmon-rrd"),
@@ -237,6 +247,10 @@ mod tests {
             ("apmon-core", "apmon-tls"),
             ("apmon-tls", "apmon-snmp-client"),
             ("apmon-tls", "apmon-probes"),
+            ("apmon-core", "apmon-worker"),
+            ("apmon-probes", "apmon-tls-legacy"),
+            ("apmon-cli", "openssl"),
+            ("apmon-tls", "openssl"),
             ("apmon-web", "apmon-cli"),
             ("apmon-cli", "apmon-new"),
             ("apmon-new", "apmon-core"),
