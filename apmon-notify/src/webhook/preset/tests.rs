@@ -141,9 +141,17 @@ fn names_are_escaped_in_every_request() {
         let value = Some(Secret::new("https://h.example/1"));
         let options = preset.options.iter();
         let options = options.map(|option| (option.name.as_str(), value.clone()));
-        let filled = preset
-            .fill(&notification, "key", &Options(options.collect()))
-            .unwrap();
+        let options = Options {
+            all: options.collect(),
+            plain: Vec::new(),
+        };
+        let sending = Sending {
+            notification: &notification,
+            key: "key",
+            options: &options,
+            their_now: None,
+        };
+        let filled = preset.fill(sending).unwrap();
         let all = format!("{} {:?} {}", filled.url, filled.headers, filled.body);
         for hidden in ["\u{202e}", "\u{200b}", "\u{2066}", "\u{feff}"] {
             let encoded = utf8_percent_encode(hidden, NON_ALPHANUMERIC).to_string();
