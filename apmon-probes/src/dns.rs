@@ -150,7 +150,11 @@ impl Kind for Dns {
             .and_then(|url| Endpoint::of(&url, section, Some(port)))?;
         let plan = Arc::new(Plan {
             tls: match uses_tls {
-                true => Some(Box::new((tls::server_name(&endpoint.remote.host), tls?))),
+                true => {
+                    let tls = tls?;
+                    let name = tls.name_instead_of(tls::server_name(&endpoint.remote.host));
+                    Some(Box::new((name, tls)))
+                }
                 false => None,
             },
             transport: options.transport,
