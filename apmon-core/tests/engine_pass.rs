@@ -58,7 +58,7 @@ mod yesterdays_state_works {
         pass(&site, site.plan(every(60))).await;
         assert_eq!(
             site.recorder.texts(),
-            ["a in s is down: refused (192.0.2.1) at 12:00 PM, down for 1 hours 0 mins"]
+            ["a in s is down: refused (192.0.2.1) at 12:00 PM, down for 1 hrs 0 mins"]
         );
     }
 
@@ -68,7 +68,7 @@ mod yesterdays_state_works {
         pass(&site, site.plan(every(60))).await;
         assert_eq!(
             site.recorder.texts(),
-            ["a in s is UP (192.0.2.1) at 12:00 PM, outage lasted 1 hours 0 mins"]
+            ["a in s is UP (192.0.2.1) at 12:00 PM, outage lasted 1 hrs 0 mins"]
         );
     }
 
@@ -197,7 +197,7 @@ mod yesterdays_state_works {
         pass(&site, plan()).await;
         assert_eq!(
             site.recorder.texts(),
-            ["a in s is no longer watched at 12:00 PM (was down for 1 hours 0 mins)"]
+            ["a in s is no longer watched at 12:00 PM (was down for 1 hrs 0 mins)"]
         );
         assert!(site.store.state("a").own.removed_at.is_some());
         pass(&site, plan()).await;
