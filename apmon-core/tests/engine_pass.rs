@@ -70,6 +70,10 @@ mod yesterdays_state_works {
             site.recorder.texts(),
             ["a in s is UP (192.0.2.1) at 12:00 PM, outage lasted 1 hrs 0 mins"]
         );
+        // As APMonitor counts: the recovery is the last notification, and no outage is left.
+        let state = site.store.state("a");
+        assert!(state.last_notified >= before_start(0), "{:?}", state.last_notified);
+        assert_eq!(state.notified_count, 0);
     }
 
     #[tokio::test(start_paused = true)]
