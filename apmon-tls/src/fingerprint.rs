@@ -28,6 +28,12 @@ impl Fingerprint {
         Self(Sha256::digest(der).into())
     }
 
+    /// Whether it is all zeros, which stands in examples in place of a real one.
+    #[must_use]
+    pub fn is_placeholder(&self) -> bool {
+        self.0 == [0; 32]
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         const EXPECTED: &str = "must be a SHA-256 fingerprint: 64 hex digits, with or without colons";
         let mut bytes = [0; 32];

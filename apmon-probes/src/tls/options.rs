@@ -63,6 +63,7 @@ impl TlsOptions {
         if let Some(missing) = missing {
             for key in [
                 "ssl_fingerprint",
+                "ignore_ssl_expiry",
                 "ssl_verify",
                 "ssl_ca_file",
                 "ssl_expiry_warn_days",
@@ -71,6 +72,12 @@ impl TlsOptions {
                     section.misplaced(key, missing);
                 }
             }
+        }
+        if self.ssl_fingerprint.iter().any(Fingerprint::is_placeholder) {
+            section.hint(
+                "ssl_fingerprint",
+                "is all zeros, as in examples, so every certificate is refused; use the one that apmon pin prints",
+            );
         }
         let pinned = section.has("ssl_fingerprint");
         let site = section.defaults();
