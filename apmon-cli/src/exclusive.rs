@@ -14,11 +14,16 @@ use crate::{
 
 /// Opens the store of a site, unless a daemon runs its site file already. May wait for a
 /// daemon that does not answer. `note` describes the process to others that find the lock held;
-/// it may be empty.
+/// it may be empty. Also returns what people should know.
 ///
 /// # Errors
 /// If a daemon runs it, or if the store cannot be opened.
-pub(crate) fn open(config: &Path, args: &CommonArgs, mode: RunMode, note: &str) -> anyhow::Result<Store> {
+pub(crate) fn open(
+    config: &Path,
+    args: &CommonArgs,
+    mode: RunMode,
+    note: &str,
+) -> anyhow::Result<(Store, Vec<String>)> {
     let state_file = site::state_path(config, args, mode);
     let (daemon, search) = location::find_daemon(config);
     let is_of_daemon = |path: &Path| location::resolved(path) == location::resolved(&state_file);
@@ -36,11 +41,7 @@ pub(crate) fn open(config: &Path, args: &CommonArgs, mode: RunMode, note: &str) 
         return Err(daemon.is_running());
     }
     warnings.extend(warning);
-    // Not before it succeeds: a daemon that waits for a lock tries every few seconds.
-    for warning in warnings {
-        tracing::warn!("{warning}");
-    }
-    Ok(store)
+    Ok((store, warnings))
 }
 
 /// Warnings, when a site's state begins, of a daemon or a state that may be elsewhere.

@@ -72,7 +72,11 @@ mod yesterdays_state_works {
         );
         // As APMonitor counts: the recovery is the last notification, and no outage is left.
         let state = site.store.state("a");
-        assert!(state.last_notified >= before_start(0), "{:?}", state.last_notified);
+        assert!(
+            state.last_notified >= before_start(0),
+            "{:?}",
+            state.last_notified
+        );
         assert_eq!(state.notified_count, 0);
     }
 

@@ -160,8 +160,11 @@ fn address(
     effects.notifications = notifications
         .filter_map(|notification| routes.address(notification, policy, &mut state.own))
         .collect();
-    let sent = effects.notifications.iter().map(|addressed| &addressed.notification);
-    let end = sent.filter(|notification| notification.kind.ends_outage()).last();
+    let sent = effects
+        .notifications
+        .iter()
+        .map(|addressed| &addressed.notification);
+    let end = sent.rev().find(|notification| notification.kind.ends_outage());
     state.last_notified = end.map(|end| end.at).or(state.last_notified);
 }
 
