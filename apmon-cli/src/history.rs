@@ -29,7 +29,7 @@ use crate::{
 #[derive(Args)]
 pub(crate) struct HistoryArgs {
     /// A site file (.yaml, .yml, .json), or the name of a site that a daemon runs. [default: all sites
-    /// that a daemon runs, or whose state is where apmon keeps it; only those in $STATE_DIRECTORY, if
+    /// that a daemon runs, or whose state is in a default directory; only those in $STATE_DIRECTORY, if
     /// that is set]
     #[arg(value_name = "CONFIG")]
     first: Option<String>,

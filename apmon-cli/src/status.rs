@@ -31,7 +31,7 @@ use crate::{
 pub(crate) struct StatusArgs {
     /// Site files, or names of sites that a daemon runs; after a single one, the name of one of its
     /// monitors, which is then shown in full. [default: all sites that a daemon runs, or whose state
-    /// is where apmon keeps it; only those in $STATE_DIRECTORY, if that is set]
+    /// is in a default directory; only those in $STATE_DIRECTORY, if that is set]
     #[arg(value_name = "CONFIG|MONITOR")]
     pub(crate) configs: Vec<PathBuf>,
     /// State file; only with a single CONFIG or none. [default: that of the site's daemon; without

@@ -55,6 +55,7 @@ pub(crate) fn render_filled(head: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// Cuts `text` to `width` characters, the last of which is `…` if any were cut.
+#[cfg(feature = "snmp")]
 pub(crate) fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
@@ -216,6 +217,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "snmp")]
     #[test]
     fn long_text_is_cut() {
         for (text, width, expected) in [("öäü", 3, "öäü"), ("öäüß", 3, "öä…"), ("ab", 1, "…"), ("", 0, "")]

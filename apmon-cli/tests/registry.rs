@@ -217,7 +217,7 @@ fn a_name_of_two_sites_is_an_error_that_names_both() {
     wait_until("both entries", || Some(()).filter(|()| entries(&lab).len() == 2));
     let (one, two) = (lab.path("one.yaml"), lab.path("two.yaml"));
     let error = format!(
-        "\"Home\" is the name of 2 sites, give one of their files instead: {}, {}",
+        "\"Home\" is the name of 2 sites; give one of their files instead: {}, {}",
         one.display(),
         two.display()
     );

@@ -2,6 +2,7 @@
 //! field in the same run. Figures are medians; nothing here passes or fails.
 
 mod alert;
+mod bare;
 mod cost;
 mod dead;
 mod engine;

@@ -29,6 +29,7 @@ const NEEDED: &[Needed] = &[
     needed("snmpbulkwalk", "snmp"),
     needed("snmpd", "snmpd"),
     needed("sshd", "openssh-server"),
+    needed("strace", "strace"),
     needed("vsftpd", "vsftpd"),
     needed("unbound", "unbound"),
     needed("setpriv", "util-linux"),

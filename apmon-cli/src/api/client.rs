@@ -13,6 +13,14 @@ pub(crate) enum ApiError {
     /// Nothing listens on the socket.
     #[error("no daemon is running")]
     NoDaemon,
+    /// The daemon was started with the site file and does not run the site.
+    #[error("the daemon (process {pid}) does not run this site: {reason}")]
+    NotRun {
+        /// The process of the daemon.
+        pid: u32,
+        /// Why it does not.
+        reason: String,
+    },
     /// Nothing listens on the sockets that this user may see.
     #[error("no daemon was found")]
     NotFound,
@@ -35,9 +43,9 @@ pub(crate) enum ApiError {
 }
 
 impl ApiError {
-    /// Whether no daemon is known to be running.
+    /// Whether no daemon is known to run the site.
     pub(crate) fn is_absence(&self) -> bool {
-        matches!(self, Self::NoDaemon | Self::NotFound)
+        matches!(self, Self::NoDaemon | Self::NotFound | Self::NotRun { .. })
     }
 }
 

@@ -70,6 +70,8 @@ pub(super) struct Supervisor {
     pub(super) file: FileWatch,
     /// Serves the site's socket; `None` if its thread could not be started.
     pub(super) host: Option<api::Host>,
+    /// The sites of the process, as the sockets of all of them list them.
+    pub(super) sites: api::ProcessSites,
 }
 
 /// A site that was stopped.
@@ -132,6 +134,7 @@ impl Supervisor {
                 Err(error) => error,
             };
             let _ = published.send(None);
+            self.sites.stopped(&self.config, &failed);
             let text = format!("{failed:#}");
             if logged.as_ref() != Some(&text) {
                 console::log_error(&self.config, &failed);
@@ -199,12 +202,14 @@ impl Supervisor {
                 count(plan.monitors.len(), "monitor")
             );
         });
+        let name = plan.site.clone();
         let engine = Engine::new(plan, store.shared()).on_event(|event| console::report(event, false));
         let handle = engine.handle();
         // Listen first: a client that learns that the site runs can query it.
         let listening = self.listen(handle.clone(), &registered);
         let _listening = listening.instrument(self.process.span(&self.config)).await;
         self.process.span(&self.config).in_scope(|| registered.register());
+        self.sites.running(&self.config, &name, handle.clone());
         let _ = published.send(Some(handle.clone()));
         let mut engine = tokio::spawn(engine.run().instrument(self.process.span(&self.config)));
         let mut stopping = self.stopping.clone();
@@ -248,7 +253,12 @@ impl Supervisor {
     async fn listen(&self, engine: Handle, site: &RegisteredSite) -> Option<api::Listening> {
         let host = self.host.as_ref()?;
         let socket = site.socket();
-        let listening = host.listen(socket, engine, site.file().clone()).await;
+        let site = api::ServedSite {
+            engine,
+            file: site.file().clone(),
+            sites: self.sites.clone(),
+        };
+        let listening = host.listen(socket, site).await;
         let warn = |error: &std::io::Error| {
             let socket = socket.display().to_string();
             let socket = printable(&socket);
@@ -302,6 +312,7 @@ impl Supervisor {
                         if let Ok(changes) = changes {
                             tracing::info!("{}: reloaded: {changes}", printable(&name));
                         }
+                        self.sites.running(&self.config, &name, handle.clone());
                         registered.reloaded(&name, file);
                     }),
                     Err(error) => {

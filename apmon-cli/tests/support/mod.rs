@@ -113,6 +113,27 @@ impl Lab {
         self.apmon_by(&["unshare", "--user"], arguments)
     }
 
+    /// Starts the binary in the background, and has strace log these system calls of all its
+    /// threads.
+    pub fn start_traced(&self, log: &Path, calls: &str, arguments: &[&str]) -> Process {
+        let log = log.to_str().unwrap();
+        let trace = format!("trace={calls}");
+        // The tracer is a process of its own, and this one becomes the binary.
+        let strace = [
+            "strace",
+            "-D",
+            "-f",
+            "-qq",
+            "-e",
+            "signal=none",
+            "-e",
+            &trace,
+            "-o",
+            log,
+        ];
+        Process::start(self.apmon_by(&strace, arguments))
+    }
+
     /// Starts the binary through a program that executes it in place, so that the
     /// child's process id is the binary's.
     fn apmon_by(&self, launcher: &[&str], arguments: &[&str]) -> Command {

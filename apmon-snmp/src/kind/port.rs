@@ -39,7 +39,7 @@ pub struct PortOptions {
     pub always_up: bool,
     /// Whether rows of the device's table of stations that cannot be read, or belong to
     /// no known port, are ignored. With `no`, such a row makes the monitor unknown,
-    /// because any station may be behind it. Use `yes` if you know whose rows they
+    /// because it may stand for any station. Use `yes` if you know whose rows they
     /// are. Default no. (An addition.)
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignore_unplaced: bool,

@@ -73,6 +73,10 @@ impl Deliveries {
         let known: HashSet<&str> = self.routes.ids().collect();
         let (mut changed, mut ends) = (Vec::new(), Vec::new());
         for (entry, decided) in self.outbox.retain_channels(&known) {
+            let Some(decided) = decided else {
+                self.record(&entry, DeliveryFate::Dropped, now);
+                continue;
+            };
             changed.extend(self.reassign(&entry, decided, monitors, now));
             if entry.notification.kind.ends_incident() {
                 ends.push(entry);

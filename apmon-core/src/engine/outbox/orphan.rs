@@ -10,8 +10,12 @@ use crate::{
 
 impl Outbox {
     /// Removes the entries of channels that no longer exist, each with the moment of its
-    /// decision.
-    pub(in crate::engine) fn retain_channels(&mut self, known: &HashSet<&str>) -> Vec<(OutboxEntry, Mono)> {
+    /// decision; `None` if it must not be sent any more: a reminder that was in flight when its
+    /// outage ended or the next one was decided.
+    pub(in crate::engine) fn retain_channels(
+        &mut self,
+        known: &HashSet<&str>,
+    ) -> Vec<(OutboxEntry, Option<Mono>)> {
         let mut orphans = Vec::new();
         self.queues.retain(|channel, queue| {
             if known.contains(channel.as_str()) {
@@ -27,7 +31,8 @@ impl Outbox {
         let orphans = orphans.into_iter();
         orphans
             .map(|item| {
-                let decided = item.decided;
+                let is_over = item.outage_ended || item.replaced;
+                let decided = (!is_over).then_some(item.decided);
                 (self.settle(item), decided)
             })
             .collect()

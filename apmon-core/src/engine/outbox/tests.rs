@@ -1,4 +1,5 @@
 mod fallback;
+mod orphan;
 mod saving;
 
 use jiff::Timestamp;
