@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use crate::{
     actor,
+    console::ascii_controls,
     registry::{SitePath, path_as_json, path_of},
     thread,
 };
@@ -138,6 +139,7 @@ async fn route<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'sta
             only(&Method::GET)?;
             let status = engine.status().await.map_err(refused)?;
             serde_json::to_string(&status)
+                .map(|json| ascii_controls(&json))
                 .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
         }
         RETRY => {

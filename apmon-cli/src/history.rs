@@ -9,6 +9,7 @@ use std::{
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use apmon_core::{
@@ -147,6 +148,9 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
     io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
+/// How long the database of a site may be read: it may be anybody's.
+const READING_TIME: Duration = Duration::from_secs(30);
+
 /// Opens the history of a site. Also returns the monitors that were not asked for.
 fn open(location: SiteLocation, monitor: Option<&str>) -> anyhow::Result<(SiteHistory, Vec<String>)> {
     if Format::of(&location.state_file) == Format::Json {
@@ -160,7 +164,7 @@ fn open(location: SiteLocation, monitor: Option<&str>) -> anyhow::Result<(SiteHi
         );
     }
     let read_error = |error: StoreError| location.read_error(&error);
-    let history = History::open(&location.state_file).map_err(read_error)?;
+    let history = History::open_within(&location.state_file, READING_TIME).map_err(read_error)?;
     let mut monitors = history.monitors().map_err(read_error)?;
     let mut others = Vec::new();
     if let Some(wanted) = monitor {

@@ -22,6 +22,7 @@ use crate::{
     console, exclusive, location, notify,
     options::CommonArgs,
     plural::count,
+    registry::Claim,
     runtime,
     site::{self, Process, RunMode},
     store::Store,
@@ -200,7 +201,7 @@ async fn pass(
         since: SystemClock::new().now().wall,
         longest: plan.longest_pass(),
     };
-    let Some((store, warnings)) = open(config, common, note).await? else {
+    let Some((store, _claim, warnings)) = open(config, common, note).await? else {
         return Ok(None);
     };
     plan.warnings.extend(warnings);
@@ -219,7 +220,7 @@ async fn open(
     config: &Path,
     common: &CommonArgs,
     note: PassNote,
-) -> anyhow::Result<Option<(Store, Vec<String>)>> {
+) -> anyhow::Result<Option<(Store, Claim, Vec<String>)>> {
     let attempt = async || {
         let (path, args, note) = (config.to_owned(), common.clone(), note.to_string());
         // Another daemon may be slow to say which site file it runs.
@@ -235,7 +236,7 @@ async fn open(
         opened = attempt().await;
     }
     match opened {
-        Ok(store) => Ok(Some(store)),
+        Ok(opened) => Ok(Some(opened)),
         Err(Finding::AtWork(line)) => {
             tracing::warn!("{}: {line}", printable(&config.display().to_string()));
             Ok(None)

@@ -2,6 +2,7 @@
 
 mod exchange;
 mod metered;
+mod peers;
 mod quinn_endpoint;
 
 use std::sync::Arc;

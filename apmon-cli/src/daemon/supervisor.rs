@@ -29,7 +29,7 @@ use crate::{
     api, console, exclusive, kinds,
     options::CommonArgs,
     plural::count,
-    registry::SitePath,
+    registry::{Claim, SitePath},
     site::{self, Process, RunMode},
     store::Store,
     thread,
@@ -49,6 +49,7 @@ pub(super) struct Ready {
     file: SitePath,
     /// Where the store keeps the state.
     state_file: PathBuf,
+    claim: Claim,
 }
 
 /// The content of a site file.
@@ -188,6 +189,7 @@ impl Supervisor {
             store,
             file,
             state_file,
+            claim: _claim,
         }: Ready,
         published: &watch::Sender<Option<Handle>>,
     ) -> Ended {
@@ -334,7 +336,7 @@ impl Supervisor {
 
 fn ready(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Ready> {
     let content = site::load(config)?;
-    let (store, warnings) = exclusive::open(config, common, RunMode::Daemon, "")?;
+    let (store, claim, warnings) = exclusive::open(config, common, RunMode::Daemon, "")?;
     // Not before it succeeds: a daemon that waits for a lock tries every few seconds.
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -347,6 +349,7 @@ fn ready(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Resul
         store,
         file: SitePath::of(config),
         state_file: std::path::absolute(&state_file).unwrap_or(state_file),
+        claim,
     })
 }
 

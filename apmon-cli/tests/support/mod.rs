@@ -108,6 +108,11 @@ impl Lab {
         self.apmon_by(&[&unshare[..], &["sh", "-c", &script]].concat(), arguments)
     }
 
+    /// Like [`Lab::apmon_with_mounts`], as the real root, who may become other users.
+    pub fn apmon_with_mounts_of_root(&self, script: &str) -> Command {
+        self.apmon_by(&["unshare", "--mount", "sh", "-c", script], &[])
+    }
+
     /// Like [`Lab::apmon`], without root's privileges.
     pub fn apmon_without_privileges(&self, arguments: &[&str]) -> Command {
         self.apmon_by(&["unshare", "--user"], arguments)
@@ -132,6 +137,15 @@ impl Lab {
             log,
         ];
         Process::start(self.apmon_by(&strace, arguments))
+    }
+
+    /// Like [`Lab::apmon`], as another user, which needs root.
+    pub fn apmon_as(&self, user: u32, arguments: &[&str]) -> Command {
+        // The program may be where the other user cannot go.
+        let script = format!(
+            "exec 3<\"$0\"; set -- --reuid {user} --regid {user} --clear-groups /proc/self/fd/3 \"$@\"; exec setpriv \"$@\""
+        );
+        self.apmon_by(&["sh", "-c", &script], arguments)
     }
 
     /// Starts the binary through a program that executes it in place, so that the

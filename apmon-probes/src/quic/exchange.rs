@@ -16,16 +16,15 @@ use quinn::{
 };
 use rustls::pki_types::{CertificateDer, ServerName};
 
-use super::{metered::Metered, prefixed, quinn_endpoint::Endpoints};
+use super::{metered::Metered, peers::Subscription, prefixed, quinn_endpoint::Endpoints};
 use crate::{
-    budget::{Flood, MAX_BYTES, MAX_EMPTY, MAX_FRAMES, Meter, Passed},
+    budget::{Flood, MAX_BYTES, MAX_EMPTY, MAX_FRAMES, MAX_HEAD, Meter, Passed},
     endpoint::Endpoint,
     http::{
-        Plan, Post,
+        Hop,
         body::{BodyError, Pieces},
         carrier::Carrier,
         judge::HttpAnswer,
-        target::Target,
     },
     local::Local,
     recorder::CheckRecorder,
@@ -37,6 +36,9 @@ const DONE: VarInt = VarInt::from_u32(0x100);
 
 /// The number of empty frames in a row that is taken for the end.
 const EMPTY_FRAMES: usize = 16;
+
+/// The most bytes of a stream that wait to be read.
+const STREAM_WINDOW: u64 = 1024 * 1024;
 
 /// The first estimate of the round-trip time. QUIC's own of a third of a second is
 /// for the Internet; it also lets an abandoned connection linger for seconds.
@@ -50,39 +52,36 @@ impl Carrier for QuicCarrier {
 
     async fn request(
         &self,
-        plan: &Plan,
-        target: &Target,
-        post: Option<&Post>,
+        hop: Hop<'_>,
         check: &Check,
         recorder: &mut CheckRecorder,
         local: &Local,
     ) -> Result<HttpAnswer, Failure> {
-        let to = target.endpoint.resolve(check, recorder, local).await?;
-        Box::pin(request(plan, &self.0, to, target, post, check, recorder)).await
+        let to = hop.target.endpoint.resolve(check, recorder, local).await?;
+        Box::pin(request(hop, &self.0, to, check, recorder)).await
     }
 }
 
-/// Requests `target` at `to` and judges the answer.
+/// Makes the request at `to` and judges the answer.
 async fn request(
-    plan: &Plan,
+    hop: Hop<'_>,
     endpoints: &Endpoints,
     to: SocketAddr,
-    target: &Target,
-    post: Option<&Post>,
     check: &Check,
     recorder: &mut CheckRecorder,
 ) -> Result<HttpAnswer, Failure> {
+    let Hop { plan, target, .. } = hop;
     let Some(name) = &target.tls else {
         return Err(Failure::new(
             FailureClass::Protocol,
             format!("redirected to {}, which QUIC cannot reach", target.shown()),
         ));
     };
-    let (connection, chain) = connect(&plan.tls, endpoints, to, name, check, recorder).await?;
+    let (connection, chain, mut peer) = connect(&plan.tls, endpoints, to, name, check, recorder).await?;
     if let Some(certificate) = chain.first() {
         plan.tls.record_expiry(certificate, check, recorder);
     }
-    let result = converse(plan, connection.clone(), target, post, check, recorder)
+    let result = converse(hop, connection.clone(), &mut peer, check, recorder)
         .await
         // The end of the connection is a better reason than its effect on the
         // request. If our side closed it, that was because of this failure.
@@ -92,6 +91,7 @@ async fn request(
             _ => failure,
         });
     connection.close(DONE, b"");
+    peer.took(connection.stats().udp_rx.datagrams);
     result
 }
 
@@ -106,12 +106,13 @@ pub(crate) async fn certificates(
 ) -> Result<Vec<CertificateDer<'static>>, Failure> {
     let to = endpoint.resolve(check, recorder, local).await?;
     let endpoints = Endpoints::default();
-    let (connection, chain) = connect(tls, &endpoints, to, name, check, recorder).await?;
+    let (connection, chain, _peer) = connect(tls, &endpoints, to, name, check, recorder).await?;
     connection.close(DONE, b"");
     Ok(chain)
 }
 
-/// Connects to `to`; returns the certificates shown there too.
+/// Connects to `to`; returns the certificates shown there too, and the subscription by
+/// which answers are let in.
 async fn connect(
     tls: &Tls,
     endpoints: &Endpoints,
@@ -119,10 +120,10 @@ async fn connect(
     name: &ServerName<'_>,
     check: &Check,
     recorder: &mut CheckRecorder,
-) -> Result<(quinn::Connection, Vec<CertificateDer<'static>>), Failure> {
+) -> Result<(quinn::Connection, Vec<CertificateDer<'static>>, Subscription), Failure> {
     let shared = endpoints.of(to)?;
     let (client, verifier) = tls.for_quic(b"h3");
-    let mut errors = shared.subscribe(to);
+    let mut peer = shared.subscribe(to);
     check.step("connect", || format!("QUIC to {to}"));
     let connecting = shared
         .endpoint
@@ -130,10 +131,10 @@ async fn connect(
         .map_err(|error| not_started(&error))?;
     let connection = tokio::select! {
         connection = check.within("quic", connecting) => connection?.map_err(|error| failure(&error, &verifier)),
-        failure = errors.failure() => Err(prefixed(&failure)),
+        failure = peer.failure() => Err(prefixed(&failure)),
     };
     let connection = connection
-        .map_err(|failure| match (failure.class, errors.held_back()) {
+        .map_err(|failure| match (failure.class, peer.held_back()) {
             // Not even our own questions went out.
             (FailureClass::TimedOut, count @ 1..) => Failure::new(
                 FailureClass::Resources,
@@ -144,6 +145,7 @@ async fn connect(
             _ => failure,
         })
         .inspect_err(|failure| check.step("quic", || failure.reason.clone()))?;
+    peer.connected();
     recorder.done(Phase::Tls);
     let chain = connection
         .peer_identity()
@@ -156,22 +158,21 @@ async fn connect(
             chain.first().map(describe).unwrap_or_default()
         )
     });
-    Ok((connection, chain))
+    Ok((connection, chain, peer))
 }
 
 async fn converse(
-    plan: &Plan,
+    hop: Hop<'_>,
     connection: quinn::Connection,
-    target: &Target,
-    post: Option<&Post>,
+    peer: &mut Subscription,
     check: &Check,
     recorder: &mut CheckRecorder,
 ) -> Result<HttpAnswer, Failure> {
-    let (head, _) = plan.compose(target, post, Version::HTTP_3).into_parts();
+    let (head, _) = hop.compose(Version::HTTP_3).into_parts();
     let request = hyper::Request::from_parts(head, ());
-    let body = post.map(|post| post.body.clone());
+    let body = hop.post.map(|post| post.body.clone());
     let mut builder = h3::client::builder();
-    builder.max_field_section_size(64 * 1024);
+    builder.max_field_section_size(crate::http::MAX_HEAD as u64);
     let watched = connection.clone();
     let meter = Meter::default();
     let metered = Metered::connection(h3_quinn::Connection::new(connection), &meter);
@@ -204,12 +205,13 @@ async fn converse(
         };
         let (stream, answer) = check.within("request", asked).await??;
         let (head, ()) = answer.into_parts();
-        plan.expected()
+        hop.plan
+            .expected()
             .judge(head.status, &head.headers, &mut Data(stream), check, recorder)
             .await
     };
     tokio::pin!(work);
-    let flood = flood(&watched);
+    let flood = flood(&watched, &meter, peer);
     tokio::pin!(flood);
     // h3 has another name for a flood that ends a stream.
     let by_flood = |failure| meter.flood().map_or(failure, |flood| flood.failure("request"));
@@ -235,18 +237,23 @@ async fn send(stream: &mut RequestStream<Stream, Bytes>, body: Option<Bytes>) ->
 }
 
 /// Ends once the server has sent more than any answer needs, in frames of QUIC that
-/// no stream shows or that h3 does not read.
-async fn flood(connection: &quinn::Connection) -> Failure {
+/// no stream shows or that h3 does not read, or in datagrams of no connection.
+async fn flood(connection: &quinn::Connection, meter: &Meter, peer: &mut Subscription) -> Failure {
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
     loop {
-        ticks.tick().await;
-        if let Some(flood) = exceeded(&connection.stats()) {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            flood = peer.flood() => return flood.failure("request"),
+        }
+        let stats = connection.stats();
+        peer.took(stats.udp_rx.datagrams);
+        if let Some(flood) = exceeded(&stats, meter.has_answer()) {
             return flood.failure("request");
         }
     }
 }
 
-fn exceeded(stats: &quinn::ConnectionStats) -> Option<Flood> {
+fn exceeded(stats: &quinn::ConnectionStats, has_answer: bool) -> Option<Flood> {
     let frames = &stats.frame_rx;
     let empty = [
         frames.ping,
@@ -265,14 +272,24 @@ fn exceeded(stats: &quinn::ConnectionStats) -> Option<Flood> {
         frames.path_response,
         frames.reset_stream,
         frames.stop_sending,
+        frames.datagram,
+        frames.ack_frequency,
+        frames.immediate_ack,
+        // Some servers acknowledge in each datagram.
+        frames.acks.saturating_sub(frames.stream),
     ];
-    if stats.udp_rx.bytes > MAX_BYTES {
-        Some(Flood::Bytes)
-    } else if empty.iter().sum::<u64>() > MAX_EMPTY {
-        Some(Flood::EmptyFrames)
-    } else {
-        (frames.stream + frames.acks + frames.crypto > MAX_FRAMES).then_some(Flood::Frames)
-    }
+    let data = frames.stream + frames.crypto;
+    // As much as the window lets come may wait to be read.
+    let is_head = !has_answer && stats.udp_rx.bytes > MAX_HEAD + STREAM_WINDOW;
+    [
+        (stats.udp_rx.bytes > MAX_BYTES, Flood::Bytes),
+        (is_head, Flood::Head),
+        (empty.iter().sum::<u64>() > MAX_EMPTY, Flood::EmptyFrames),
+        (stats.udp_rx.datagrams > MAX_EMPTY + data, Flood::EmptyDatagrams),
+        (data > MAX_FRAMES, Flood::Frames),
+    ]
+    .into_iter()
+    .find_map(|(exceeds, flood)| exceeds.then_some(flood))
 }
 
 /// The stream of a request.
@@ -308,7 +325,7 @@ fn settings(client: rustls::ClientConfig, check: &Check) -> Result<quinn::Client
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
         .max_concurrent_uni_streams(VarInt::from_u32(8))
         .receive_window(VarInt::from_u32(2 * 1024 * 1024))
-        .stream_receive_window(VarInt::from_u32(1024 * 1024))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW as u32))
         // For one request a larger packet does not pay off.
         .mtu_discovery_config(None);
     config.transport_config(Arc::new(transport));
@@ -416,4 +433,67 @@ fn request_failed(class: FailureClass, words: &str) -> Failure {
         class,
         format!("request: {}", apmon_core::text::excerpt(words, 160)),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_stream_shows_is_counted() {
+        type Change = fn(&mut quinn::ConnectionStats, u64);
+        let limits: [(Change, u64, Flood); 10] = [
+            (|stats, n| stats.frame_rx.ping = n, 10_000, Flood::EmptyFrames),
+            (
+                |stats, n| stats.frame_rx.path_challenge = n,
+                10_000,
+                Flood::EmptyFrames,
+            ),
+            (
+                |stats, n| stats.frame_rx.new_connection_id = n,
+                10_000,
+                Flood::EmptyFrames,
+            ),
+            (|stats, n| stats.frame_rx.acks = n, 10_000, Flood::EmptyFrames),
+            (|stats, n| stats.frame_rx.datagram = n, 10_000, Flood::EmptyFrames),
+            (
+                |stats, n| stats.udp_rx.datagrams = n,
+                10_000,
+                Flood::EmptyDatagrams,
+            ),
+            (|stats, n| stats.frame_rx.stream = n, 500_000, Flood::Frames),
+            (|stats, n| stats.frame_rx.crypto = n, 500_000, Flood::Frames),
+            (|stats, n| stats.udp_rx.bytes = n, 2 << 20, Flood::Head),
+            (
+                |stats, n| {
+                    stats.frame_rx.stream = 10;
+                    stats.frame_rx.acks = n;
+                },
+                10_010,
+                Flood::EmptyFrames,
+            ),
+        ];
+        for (change, limit, flood) in limits {
+            for (count, expected) in [(limit, None), (limit + 1, Some(flood))] {
+                let mut stats = quinn::ConnectionStats::default();
+                change(&mut stats, count);
+                assert_eq!(exceeded(&stats, false), expected, "{count}");
+            }
+        }
+        let mut stats = quinn::ConnectionStats::default();
+        stats.udp_rx.bytes = 16 << 20;
+        assert_eq!(exceeded(&stats, true), None);
+        stats.udp_rx.bytes += 1;
+        assert_eq!(exceeded(&stats, true), Some(Flood::Bytes));
+    }
+
+    #[test]
+    fn an_answer_letter_by_letter_in_datagrams_of_their_own_is_not_a_flood() {
+        let mut stats = quinn::ConnectionStats::default();
+        stats.udp_rx.datagrams = 300_000;
+        stats.udp_rx.bytes = 15 << 20;
+        stats.frame_rx.stream = 300_000;
+        stats.frame_rx.acks = 300_000;
+        assert_eq!(exceeded(&stats, true), None);
+    }
 }

@@ -6,8 +6,13 @@ pub mod flood;
 #[cfg(feature = "quic")]
 pub mod h3;
 pub mod namespace;
+pub mod odd_http;
+pub mod openssl_server;
 pub mod pki;
+#[cfg(feature = "quic")]
+pub mod quic_flood;
 pub mod real;
+pub mod records;
 pub mod tap;
 
 use std::{

@@ -175,7 +175,13 @@ impl Monitor for PortMonitor {
         let of_interest = BTreeSet::from([self.mac]);
         let polled = self.cache.poll(&self.client, check, Extent::Port, &of_interest);
         match polled.await {
-            Ok(polled) => self.observe(check, polled, &stopwatch),
+            Ok(polled) => {
+                let observation = self.observe(check, polled, &stopwatch);
+                if observation.outcome.failure().is_some() {
+                    self.cache.reread_stations().await;
+                }
+                observation
+            }
             Err(failure) => Outcome::failed(failure).into(),
         }
     }

@@ -4,7 +4,7 @@ use super::*;
 fn orphans(outbox: &mut Outbox) -> Vec<(String, bool)> {
     let orphans = outbox.retain_channels(&HashSet::new()).into_iter();
     orphans
-        .map(|(entry, decided)| (entry.key(), decided.is_some()))
+        .map(|orphan| (orphan.entry.key(), !orphan.is_over))
         .collect()
 }
 
