@@ -1,8 +1,14 @@
 //! The command line. The form without a verb is APMonitor's own.
 
-use std::{borrow::Cow, io::Write as _, process::ExitCode, time::Duration};
+use std::{
+    borrow::Cow,
+    io::{IsTerminal as _, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
-use apmon_core::text::without_logins;
+use apmon_core::text::{nearest, printable, without_logins};
 use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
@@ -10,6 +16,7 @@ use crate::{
     daemon::{self, RunArgs},
     history::{self, HistoryArgs},
     notify::{self, NotifyArgs},
+    options::{ONE_STATE_FILE, wrong_state_file},
     pacing::{self, PacingArgs},
     pass::{self, PassArgs},
     pin::{self, PinArgs},
@@ -54,7 +61,8 @@ enum Verb {
     /// Checks an address or the monitors of a site file, and prints the verdict.
     ///
     /// Sends no notifications and keeps no state. Works as a Nagios plugin.
-    /// Exit status: 0 up, 1 up with a warning, 2 down, 3 unknown or usage error.
+    /// Exit status: 0 up, 1 up with a warning, 2 down, 3 unknown or usage error; that of
+    /// the worst, if there are several monitors or a monitor has parts.
     Check(CheckArgs),
     /// Shows a server's certificates and the option that pins the first one.
     ///
@@ -84,6 +92,12 @@ enum Verb {
     Pacing(PacingArgs),
     /// Tests channels and retries undelivered notifications.
     Notify(NotifyArgs),
+    /// Prints the help for apmon or one of its commands.
+    Help {
+        /// The command, e.g. `notify test`.
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
+    },
     /// Prints the reference of the site file.
     #[command(hide = true)]
     Reference(ReferenceArgs),
@@ -94,7 +108,8 @@ impl Command {
     pub(crate) fn verbosity(&self) -> u8 {
         match &self.verb {
             None => self.pass.common.verbose,
-            Some(Verb::Run(run)) => run.common.verbose,
+            // Someone who starts it on a terminal wants to see what it does.
+            Some(Verb::Run(run)) => run.common.verbose.max(std::io::stderr().is_terminal().into()),
             Some(Verb::Check(check)) => check.verbose,
             Some(Verb::Notify(notify)) => notify.verbosity(),
             Some(_) => 0,
@@ -115,6 +130,13 @@ impl Command {
 /// Parses the arguments; prints help and usage errors itself.
 pub(crate) fn parse() -> Result<Command, ExitCode> {
     let error = match Command::try_parse() {
+        Ok(Command {
+            verb: Some(Verb::Help { command }),
+            ..
+        }) => match help(&command) {
+            Some(error) => error,
+            None => return Err(ExitCode::SUCCESS),
+        },
         Ok(command) => match usage_error(&command) {
             None => return Ok(command),
             Some(text) => Command::command().error(ErrorKind::ArgumentConflict, text),
@@ -145,16 +167,51 @@ fn print(error: &clap::Error) {
     }
 }
 
-fn usage_error(command: &Command) -> Option<&'static str> {
-    let (configs, statefile) = match &command.verb {
-        None => (&command.pass.configs, &command.pass.common.statefile),
-        Some(Verb::Run(run)) => (&run.configs, &run.common.statefile),
-        Some(Verb::Status(status)) => (&status.configs, &status.statefile),
-        Some(Verb::History(history)) => return history.usage_error(),
-        Some(_) => return None,
+fn usage_error(command: &Command) -> Option<String> {
+    let one_state_file = |configs: &[PathBuf], state_file: &Option<PathBuf>| {
+        let several = state_file.is_some() && configs.len() > 1;
+        let several = several.then(|| ONE_STATE_FILE.to_owned());
+        several.or_else(|| wrong_state_file(state_file.as_deref()))
     };
-    (statefile.is_some() && configs.len() > 1)
-        .then_some("-s/--statefile requires a single site file; several sites have a state file each")
+    match &command.verb {
+        None => one_state_file(&command.pass.configs, &command.pass.common.statefile)
+            .or_else(|| command.pass.usage_error(&words())),
+        Some(Verb::Run(run)) => one_state_file(&run.configs, &run.common.statefile),
+        Some(Verb::Status(status)) => status.usage_error(),
+        Some(Verb::History(history)) => history.usage_error().map(str::to_owned),
+        Some(_) => None,
+    }
+}
+
+/// What may have been meant by a word that is not a command: the commands, and the options that
+/// are written like one (`--test-config`).
+fn words() -> Vec<String> {
+    let root = Command::command();
+    let verbs = root.get_subcommands().filter(|verb| !verb.is_hide_set());
+    let verbs = verbs.map(|verb| verb.get_name().to_owned());
+    let options = root.get_arguments().filter_map(|option| option.get_long());
+    let options = options.map(|name| format!("--{name}"));
+    let options = options.chain(["--version".to_owned(), "--help".to_owned()]);
+    verbs.chain(options).collect()
+}
+
+/// The help for a command, as `--help` prints it: an error of clap that shows it.
+fn help(command: &[String]) -> Option<clap::Error> {
+    let mut root = Command::command();
+    if let Some(first) = command.first()
+        && root.find_subcommand(first).is_none()
+    {
+        let verbs = root.get_subcommands().map(clap::Command::get_name);
+        let hint = nearest(first, verbs).map(|verb| format!("; did you mean {verb}?"));
+        let text = format!(
+            "there is no command \"{}\"{}",
+            printable(first),
+            hint.unwrap_or_default()
+        );
+        return Some(root.error(ErrorKind::InvalidSubcommand, text));
+    }
+    let words = ["apmon"].into_iter().chain(command.iter().map(String::as_str));
+    Command::try_parse_from(words.chain(["--help"])).err()
 }
 
 /// Runs the command.
@@ -169,6 +226,8 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Some(Verb::Snmp(args)) => snmp::run(&args),
         Some(Verb::Pacing(args)) => pacing::run(&args),
         Some(Verb::Notify(args)) => notify::run(&args),
+        // It was printed instead of parsed.
+        Some(Verb::Help { .. }) => Ok(ExitCode::SUCCESS),
         Some(Verb::Reference(args)) => reference::run(&args),
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 use apmon_core::{
-    Check, Clock as _, Monitor, Observation, Step, SystemClock, Trace, Verdict,
+    Check, Clock as _, Monitor, Observation, Outcome, Step, SystemClock, Trace, Verdict,
     config::SiteFile,
     engine::run_check,
     text::{printable, shown_name, without_logins},
@@ -99,7 +99,7 @@ fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 
 /// The worst exit code.
 fn worst(checks: &[CompletedCheck]) -> u8 {
-    let codes = checks.iter().map(CompletedCheck::exit);
+    let codes = checks.iter().map(CompletedCheck::exit_with_parts);
     codes.max_by_key(|code| severity(*code)).unwrap_or(EXIT_UNKNOWN)
 }
 
@@ -114,13 +114,24 @@ fn severity(code: u8) -> u8 {
 
 impl CompletedCheck {
     fn exit(&self) -> u8 {
-        let outcome = &self.observation.outcome;
-        match outcome.verdict() {
-            Verdict::Up if outcome.is_degraded() => EXIT_WARNING,
-            Verdict::Up => 0,
-            Verdict::Down => EXIT_CRITICAL,
-            Verdict::Unknown => EXIT_UNKNOWN,
-        }
+        exit_of(&self.observation.outcome)
+    }
+
+    /// The worst exit code of the monitor and its parts.
+    fn exit_with_parts(&self) -> u8 {
+        let parts = self.observation.parts.iter();
+        let parts = parts.map(|part| exit_of(&part.outcome));
+        let codes = parts.chain([self.exit()]);
+        codes.max_by_key(|code| severity(*code)).unwrap_or(EXIT_UNKNOWN)
+    }
+}
+
+fn exit_of(outcome: &Outcome) -> u8 {
+    match outcome.verdict() {
+        Verdict::Up if outcome.is_degraded() => EXIT_WARNING,
+        Verdict::Up => 0,
+        Verdict::Down => EXIT_CRITICAL,
+        Verdict::Unknown => EXIT_UNKNOWN,
     }
 }
 
@@ -171,10 +182,25 @@ fn site_file(args: &CheckArgs) -> anyhow::Result<Option<PathBuf>> {
     if site::is_site_file(&args.target) {
         return location::site_file(Path::new(&args.target)).map(Some);
     }
-    match args.set.is_empty() && args.kind.is_none() {
-        true => location::registered(&args.target),
-        false => Ok(None),
-    }
+    let path = match args.set.is_empty() && args.kind.is_none() {
+        true => location::registered(&args.target)?,
+        false => None,
+    };
+    anyhow::ensure!(
+        path.is_some() || !is_other_file(&args.target),
+        "\"{}\" is neither an address nor a site file, whose name would end in .yaml, .yml or .json",
+        printable(&shown(&args.target))
+    );
+    Ok(path)
+}
+
+/// Whether the target is the name of a file that is not a site file: it would be resolved as a host.
+fn is_other_file(target: &str) -> bool {
+    const SUFFIXES: &[&str] = &["conf", "cfg", "ini", "toml", "txt", "bak", "yaml~", "yml~", "db"];
+    let path = Path::new(target);
+    let suffix = path.extension().map(|suffix| suffix.to_string_lossy());
+    let is_named_so = suffix.is_some_and(|suffix| SUFFIXES.contains(&&*suffix));
+    !target.contains("://") && (is_named_so || (target.contains('/') && !target.contains('@')))
 }
 
 /// The monitor that the command line describes.

@@ -52,7 +52,6 @@ pub(crate) fn safe_lines(text: &str) -> Cow<'_, str> {
 }
 
 /// The width of the terminal on stdout; `None` if stdout is not a terminal.
-#[cfg(feature = "snmp")]
 pub(crate) fn width() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
     // 0: the terminal does not know its width.

@@ -15,7 +15,7 @@ use crate::{
 
 /// Opens the store of a site, unless a daemon runs its site file already. May wait for a
 /// daemon that does not answer. `note` describes the process to others that find the lock held;
-/// it may be empty.
+/// it may be empty. Also returns what people should know.
 ///
 /// The site is this process's as long as it keeps the claim.
 ///
@@ -26,7 +26,7 @@ pub(crate) fn open(
     args: &CommonArgs,
     mode: RunMode,
     note: &str,
-) -> anyhow::Result<(Store, Claim)> {
+) -> anyhow::Result<(Store, Claim, Vec<String>)> {
     let state_file = site::state_path(config, args, mode);
     let file = SitePath::of(config);
     // First, so that of two that start at the same moment only one comes further.
@@ -60,11 +60,7 @@ pub(crate) fn open(
         return Err(daemon.is_running());
     }
     warnings.extend(warning);
-    // Not before it succeeds: a daemon that waits for a lock tries every few seconds.
-    for warning in warnings {
-        tracing::warn!("{warning}");
-    }
-    Ok((store, claim))
+    Ok((store, claim, warnings))
 }
 
 /// Warnings, when a site's state begins, of a daemon or a state that may be elsewhere.

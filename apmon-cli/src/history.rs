@@ -21,7 +21,10 @@ use clap::Args;
 use jiff::{Timestamp, tz::TimeZone};
 
 use self::report::TimeFrame;
-use crate::location::{self, SiteLocation};
+use crate::{
+    console,
+    location::{self, SiteLocation},
+};
 
 /// Arguments of `apmon history`.
 #[derive(Args)]
@@ -95,7 +98,10 @@ struct SiteHistory {
 pub(crate) fn run(args: &HistoryArgs) -> anyhow::Result<ExitCode> {
     let (config, monitor) = args.given()?;
     let configs: Vec<PathBuf> = config.into_iter().map(PathBuf::from).collect();
-    let frame = TimeFrame::new(args.days, SystemClock::new().now().wall, local_zone());
+    let frame = TimeFrame {
+        width: console::width(),
+        ..TimeFrame::new(args.days, SystemClock::new().now().wall, local_zone())
+    };
     let mut code = ExitCode::SUCCESS;
     let (mut sites, mut others) = (Vec::new(), Vec::new());
     for location in location::all(&configs, args.statefile.as_deref())? {

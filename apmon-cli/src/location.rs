@@ -18,7 +18,7 @@ use apmon_core::{
 };
 
 pub(crate) use self::{
-    argument::{registered, site_file, site_files},
+    argument::{is_path, registered, site_file, site_files},
     search::{find_daemon, resolved},
 };
 use crate::{

@@ -18,9 +18,9 @@ use tracing_subscriber::{
 
 use crate::{console::safe_lines, sink::Sink};
 
-/// Starts logging: warnings and errors, and more with each `-v`. With `buffered` a
-/// reader that is stuck blocks nobody: the log is written by a thread, and
-/// [`finish`] waits for it at exit.
+/// Starts logging: warnings and errors, and more with each `-v`. With `buffered`, for
+/// what runs for a while, lines have the time, and a reader that is stuck blocks
+/// nobody: the log is written by a thread, and [`finish`] waits for it at exit.
 pub(crate) fn start(verbosity: u8, buffered: bool) {
     let (ours, others) = match verbosity {
         0 => (LevelFilter::WARN, LevelFilter::ERROR),
@@ -35,8 +35,8 @@ pub(crate) fn start(verbosity: u8, buffered: bool) {
         .with_ansi(colored)
         .with_target(false);
     let registry = tracing_subscriber::registry().with(filter);
-    // The journal adds the time itself.
-    if std::env::var_os("JOURNAL_STREAM").is_some() {
+    // The journal adds the time itself, and a command that prints and exits is read at once.
+    if !buffered || std::env::var_os("JOURNAL_STREAM").is_some() {
         registry.with(layer.without_time()).init();
     } else {
         registry.with(layer.with_timer(LocalTime)).init();

@@ -1,7 +1,11 @@
 //! Options that several verbs share.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use apmon_core::text::printable;
 use clap::{ArgAction, Args};
 
 /// Options of a pass and of the daemon.
@@ -25,6 +29,24 @@ pub(crate) struct CommonArgs {
     /// Check, keep state and print notifications, but send none.
     #[arg(long)]
     pub(crate) no_notify: bool,
+}
+
+/// The usage error for one state file and several sites.
+pub(crate) const ONE_STATE_FILE: &str =
+    "-s/--statefile requires a single site file; several sites have a state file each";
+
+/// The usage error for a state file that is a site file: an option has taken the argument that
+/// was meant to follow it.
+pub(crate) fn wrong_state_file(state_file: Option<&Path>) -> Option<String> {
+    let name = state_file?.to_string_lossy().to_ascii_lowercase();
+    let is_yaml = [".yaml", ".yml"].iter().any(|suffix| name.ends_with(suffix));
+    let shown = state_file?.display().to_string();
+    is_yaml.then(|| {
+        format!(
+            "-s/--statefile takes a state file, but {} is a site file",
+            printable(&shown)
+        )
+    })
 }
 
 /// Ten years, the longest time that a site file accepts.

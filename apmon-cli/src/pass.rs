@@ -9,7 +9,11 @@ use std::{
 };
 
 use anyhow::Context as _;
-use apmon_core::{Clock as _, Engine, PassReport, SystemClock, rule::wording, text::printable};
+use apmon_core::{
+    Clock as _, Engine, PassReport, SystemClock,
+    rule::wording,
+    text::{nearest, printable},
+};
 use clap::Args;
 use tracing::Instrument as _;
 
@@ -32,6 +36,8 @@ const OUTPUT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A lock that seems to be that of a pass which hangs is read again after this time: its
 /// holder may just have taken it, and not have described itself yet.
 const LOCK_PAUSE: Duration = Duration::from_millis(200);
+
+const NO_RRDS: &str = "--generate-rrds and --generate-mrtg-config are not available yet; monitoring continues without RRD files";
 
 /// Arguments of a pass.
 #[derive(Args)]
@@ -59,6 +65,19 @@ pub(crate) struct PassArgs {
 }
 
 impl PassArgs {
+    /// The text of a usage error: nothing may run then. `words` are the commands and options.
+    pub(crate) fn usage_error(&self, words: &[String]) -> Option<String> {
+        if let Some(directory) = &self.generate_mrtg_config
+            && (site::is_site_file(&directory.to_string_lossy()) || directory.is_file())
+        {
+            return Some(format!(
+                "--generate-mrtg-config takes a directory, but {} is a site file; write the site files first, or --generate-mrtg-config=WORKDIR",
+                printable(&directory.display().to_string())
+            ));
+        }
+        self.configs.iter().find_map(|config| no_site(config, words))
+    }
+
     /// How long to wait at exit for the output to be written; `None` for a test,
     /// which may block on its reader.
     pub(crate) fn output_timeout(&self) -> Option<Duration> {
@@ -67,13 +86,30 @@ impl PassArgs {
     }
 }
 
+/// The error for an argument that is neither a site file nor the name of a site: a mistyped
+/// command must not make a pass over the sites beside it.
+fn no_site(config: &Path, words: &[String]) -> Option<String> {
+    let word = config.to_string_lossy();
+    // An ambiguous name is an error of its own.
+    let is_site = location::is_path(config) || !matches!(location::registered(&word), Ok(None));
+    if is_site {
+        return None;
+    }
+    let bare = |word: &str| word.trim_start_matches('-').to_owned();
+    let bare_words: Vec<String> = words.iter().map(|word| bare(word)).collect();
+    let near = nearest(&word, bare_words.iter().map(String::as_str));
+    let meant = words.iter().find(|word| Some(bare(word).as_str()) == near);
+    let hint = meant.map_or("see apmon --help".to_owned(), |word| {
+        format!("did you mean apmon {word}?")
+    });
+    Some(format!(
+        "\"{}\" is not a command of apmon, a site file, or the name of a site that a daemon runs; {hint}",
+        printable(&word)
+    ))
+}
+
 /// Makes a pass, or the test that the arguments ask for instead.
 pub(crate) fn run(args: &PassArgs) -> anyhow::Result<ExitCode> {
-    if args.generate_rrds || args.generate_mrtg_config.is_some() {
-        tracing::warn!(
-            "--generate-rrds and --generate-mrtg-config are not available yet; monitoring continues without RRD files"
-        );
-    }
     if args.test_config {
         return summary::run(&args.configs, args.common.threads);
     }
@@ -108,8 +144,9 @@ fn passes(args: &PassArgs) -> anyhow::Result<ExitCode> {
                 continue;
             }
             let (common, process) = (args.common.clone(), process.clone());
+            let wants_rrds = args.generate_rrds || args.generate_mrtg_config.is_some();
             sites.spawn(async move {
-                let result = pass(&config, &common, &process).await;
+                let result = pass(&config, &common, &process, wants_rrds).await;
                 (config, result)
             });
         }
@@ -146,21 +183,28 @@ fn passes(args: &PassArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Runs a site; `None` if another pass does.
-async fn pass(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Option<PassReport>> {
-    let file = site::load(config)?;
-    for warning in site::warnings(&file, common.threads) {
-        tracing::warn!("{}: {warning}", printable(&file.name));
+async fn pass(
+    config: &Path,
+    common: &CommonArgs,
+    process: &Process,
+    wants_rrds: bool,
+) -> anyhow::Result<Option<PassReport>> {
+    let file = site::read(config)?;
+    let mut plan = site::plan(&file, common, process);
+    plan.warnings = site::all_warnings(&file, common.threads);
+    if wants_rrds {
+        plan.warnings.push(NO_RRDS.to_owned());
     }
-    let plan = site::plan(&file, common, process);
     let days = site::history_days(&file);
     drop(file);
     let note = PassNote {
         since: SystemClock::new().now().wall,
         longest: plan.longest_pass(),
     };
-    let Some((store, _claim)) = open(config, common, note).await? else {
+    let Some((store, _claim, warnings)) = open(config, common, note).await? else {
         return Ok(None);
     };
+    plan.warnings.extend(warnings);
     store.configure(days);
     let report = Engine::new(plan, store.shared())
         .on_event(|event| console::report(event, true))
@@ -172,7 +216,11 @@ async fn pass(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::
 }
 
 /// Opens the site's store; `None` if another pass is at work, which is logged.
-async fn open(config: &Path, common: &CommonArgs, note: PassNote) -> anyhow::Result<Option<(Store, Claim)>> {
+async fn open(
+    config: &Path,
+    common: &CommonArgs,
+    note: PassNote,
+) -> anyhow::Result<Option<(Store, Claim, Vec<String>)>> {
     let attempt = async || {
         let (path, args, note) = (config.to_owned(), common.clone(), note.to_string());
         // Another daemon may be slow to say which site file it runs.

@@ -61,9 +61,14 @@ impl Process {
 
 /// Reads a site file; its warnings are logged.
 pub(crate) fn load(path: &Path) -> Result<SiteFile, ConfigError> {
-    let file = kinds::tables().load(path, &ProcessEnvironment)?;
+    let file = read(path)?;
     log_warnings(&file);
     Ok(file)
+}
+
+/// Reads a site file, without logging its warnings.
+pub(crate) fn read(path: &Path) -> Result<SiteFile, ConfigError> {
+    kinds::tables().load(path, &ProcessEnvironment)
 }
 
 /// Reads a site file that is to run beside the `others` of its process, which may
@@ -174,6 +179,15 @@ pub(crate) fn of_one(
         }
         other => other.into(),
     })
+}
+
+/// Everything about a site that people should know, as a pass logs it.
+pub(crate) fn all_warnings(file: &SiteFile, threads: Option<u32>) -> Vec<String> {
+    let of_file = file.warnings.iter();
+    let of_file = of_file.map(|warning| format!("{}: {warning}", warning.at));
+    let own = warnings(file, threads).into_iter();
+    let own = own.map(|warning| format!("{}: {warning}", printable(&file.name)));
+    of_file.chain(own).collect()
 }
 
 /// What the site does that its author may not expect.

@@ -1,5 +1,6 @@
 //! `apmon status`: the current status, from the daemon or from its state file.
 
+mod monitor;
 mod text;
 
 use std::{
@@ -11,8 +12,7 @@ use std::{
 };
 
 use apmon_core::{
-    Clock as _, Condition, MonitorStatus, SiteStatus, SystemClock, config::SiteFile, local_zone,
-    text::printable,
+    Clock as _, SiteStatus, SystemClock, config::ProcessEnvironment, local_zone, text::printable,
 };
 use clap::Args;
 use jiff::tz::TimeZone;
@@ -20,17 +20,19 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{self, ApiError},
-    console,
+    console, kinds,
     location::{self, SiteLocation},
-    registry,
+    options::{ONE_STATE_FILE, seconds, wrong_state_file},
+    registry, site,
 };
 
 /// Arguments of `apmon status`.
 #[derive(Args)]
 pub(crate) struct StatusArgs {
-    /// Site files, or names of sites that a daemon runs. [default: all sites that a daemon runs, or
-    /// whose state is in a default directory; only those in $STATE_DIRECTORY, if that is set]
-    #[arg(value_name = "CONFIG")]
+    /// Site files, or names of sites that a daemon runs; after a single one, the name of one of its
+    /// monitors, which is then shown in full. [default: all sites that a daemon runs, or whose state
+    /// is in a default directory; only those in $STATE_DIRECTORY, if that is set]
+    #[arg(value_name = "CONFIG|MONITOR")]
     pub(crate) configs: Vec<PathBuf>,
     /// State file; only with a single CONFIG or none. [default: that of the site's daemon; without
     /// one, the latest that is found]
@@ -39,28 +41,103 @@ pub(crate) struct StatusArgs {
     /// Print JSON: {"sites": [...]}. Times are UTC.
     #[arg(long)]
     json: bool,
+    /// Show the status again and again, every SECS seconds, until Ctrl-C.
+    #[arg(
+        long,
+        value_name = "SECS",
+        value_parser = seconds,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "2",
+        conflicts_with = "json"
+    )]
+    watch: Option<Duration>,
 }
 
 /// The status of one site, and where it came from.
 struct SiteReport {
     location: SiteLocation,
     status: SiteStatus,
-    /// Why it came from the state file and not from the daemon.
+    /// Why the status came from the state file and not from the daemon.
     daemon_error: Option<ApiError>,
+}
+
+impl StatusArgs {
+    /// The text of a usage error.
+    pub(crate) fn usage_error(&self) -> Option<String> {
+        let is_single = match &self.configs[..] {
+            [] | [_] => true,
+            [_, second] => !is_file(second),
+            _ => false,
+        };
+        let several = self.statefile.is_some() && !is_single;
+        let several = several.then(|| ONE_STATE_FILE.to_owned());
+        several.or_else(|| wrong_state_file(self.statefile.as_deref()))
+    }
+}
+
+/// Whether an argument is a site file, and not the name of a monitor.
+fn is_file(argument: &Path) -> bool {
+    site::is_site_file(&argument.to_string_lossy()) || argument.is_file()
 }
 
 /// Shows all sites. Exits with 0 if all could be shown, else with 1.
 pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
+    let Some(pause) = args.watch else {
+        return show(args);
+    };
+    let clears = console::width().is_some();
+    loop {
+        if clears {
+            // The whole screen, from its top.
+            write!(std::io::stdout(), "\x1b[2J\x1b[H")?;
+        }
+        show(args)?;
+        if console::line_error().is_some() {
+            return Ok(ExitCode::FAILURE);
+        }
+        if !clears {
+            console::line("");
+        }
+        std::thread::sleep(pause);
+    }
+}
+
+/// The sites that are asked for, and the monitor.
+fn given(args: &StatusArgs) -> anyhow::Result<(&[PathBuf], Option<String>)> {
+    let [site, second] = &args.configs[..] else {
+        return Ok((&args.configs, None));
+    };
+    let name = second.to_string_lossy();
+    // Another site has this name, unless it is a monitor of the first.
+    let has_it = |site: &Path| {
+        let file = location::site_file(site).ok()?;
+        let file = kinds::tables().load(&file, &ProcessEnvironment).ok()?;
+        Some(file.monitors.iter().any(|monitor| monitor.name == name))
+    };
+    if is_file(second) || (has_it(site) != Some(true) && location::registered(&name)?.is_some()) {
+        return Ok((&args.configs, None));
+    }
+    Ok((std::slice::from_ref(site), Some(name.into_owned())))
+}
+
+fn show(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let zone = local_zone();
     let mut code = ExitCode::SUCCESS;
     let mut reports = Vec::new();
-    for location in location::all(&args.configs, args.statefile.as_deref())? {
+    let (configs, monitor) = given(args)?;
+    for location in location::all(configs, args.statefile.as_deref())? {
         match read_in_time(location, &zone) {
             Ok(report) => reports.push(report),
             Err(error) => {
                 tracing::error!("{error:#}");
                 code = ExitCode::FAILURE;
             }
+        }
+    }
+    if let Some(name) = &monitor {
+        for report in &mut reports {
+            monitor::only(&mut report.status, name)?;
         }
     }
     if args.json {
@@ -71,7 +148,12 @@ pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
         out.flush()?;
         return Ok(code);
     }
-    let texts: Vec<_> = reports.iter().map(|report| text::render(report, &zone)).collect();
+    let width = console::width();
+    let texts = reports.iter().map(|report| match &monitor {
+        Some(name) => monitor::render(report, name, &zone, width),
+        None => text::render(report, &zone, width),
+    });
+    let texts: Vec<_> = texts.collect();
     if !texts.is_empty() {
         console::line(&texts.join("\n\n"));
     }
@@ -123,10 +205,8 @@ fn read(location: SiteLocation, zone: &TimeZone) -> anyhow::Result<SiteReport> {
         tracing::warn!("{warning}");
     }
     let now = SystemClock::new().now().wall;
-    let mut status = SiteStatus::from_snapshot(&location.stem, now, &snapshot);
-    if let Some(file) = location.site_file() {
-        complete(&mut status, &file);
-    }
+    let plan = location.site_file().map(|file| file.plan(&kinds::services()));
+    let status = SiteStatus::from_snapshot(&location.stem, now, &snapshot, plan.as_ref());
     Ok(SiteReport {
         location,
         status,
@@ -138,37 +218,6 @@ fn ask_daemon(socket: &Path) -> Result<SiteStatus, ApiError> {
     let answer = api::get(socket, api::STATUS)?;
     // A daemon of another version may use another format.
     serde_json::from_slice(&answer).map_err(|error| ApiError::Failed(error.to_string()))
-}
-
-/// Adds what the site file knows and the state file does not.
-fn complete(status: &mut SiteStatus, file: &SiteFile) {
-    status.site.clone_from(&file.name);
-    let mut known: std::collections::BTreeMap<String, MonitorStatus> = status
-        .monitors
-        .drain(..)
-        .map(|monitor| (monitor.name.clone(), monitor))
-        .collect();
-    for entry in &file.monitors {
-        let monitor = known.entry(entry.name.clone()).or_insert_with(|| MonitorStatus {
-            name: entry.name.clone(),
-            state: Condition::Pending,
-            ..MonitorStatus::default()
-        });
-        let parts = std::mem::take(&mut monitor.parts);
-        monitor.kind = Some(entry.kind.to_owned());
-        monitor.address = Some(entry.address.clone());
-        monitor.max_retries = Some(entry.max_retries.value.get().get());
-        monitor.alarms = Some(entry.alarms.value);
-        let of_monitor = |part: MonitorStatus| MonitorStatus {
-            kind: monitor.kind.clone(),
-            address: monitor.address.clone(),
-            max_retries: monitor.max_retries,
-            alarms: monitor.alarms,
-            ..part
-        };
-        monitor.parts = parts.into_iter().map(of_monitor).collect();
-    }
-    status.monitors = known.into_values().collect();
 }
 
 /// The report as JSON: the status, preceded by its source.

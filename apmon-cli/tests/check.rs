@@ -195,6 +195,7 @@ fn json_has_one_shape_whatever_the_verdict() {
         "warnings",
         "phases_ms",
         "metrics",
+        "parts",
     ];
 
     let output = lab.run(&["check", &up.address(), "--json"]);
@@ -236,7 +237,7 @@ fn json_has_one_shape_whatever_the_verdict() {
     let output = lab.run(&["check", UNKNOWN, "--json", "--explain"]);
     output.assert_code(3);
     let value = json(&output);
-    assert_eq!(keys(&value)[..10], shape);
+    assert_eq!(keys(&value)[..11], shape);
     assert_eq!(value["verdict"], "unknown");
     assert_eq!(value["failure"]["class"], "no_route");
     assert_eq!(value["failure"]["domain"], "own");

@@ -442,7 +442,7 @@ fn a_change_to_unknown_and_back_is_logged_once_each() {
     let checks = output
         .logged("INFO")
         .iter()
-        .filter(|line| line.starts_with("web: "))
+        .filter(|line| line.starts_with("web: Unknown") || line.starts_with("web: Up"))
         .count();
     assert_eq!(checks, 2, "{}", output.text());
 }

@@ -144,7 +144,11 @@ fn a_channel_that_delivers_again_is_logged() {
     let site = Site::every_second("HomeLab", &receiver).watch_service("web", &web);
     lab.write("home.yaml", site.text());
     let mut daemon = lab.start(&["run", "-v", "home.yaml"]);
-    daemon.wait_for_err("WARN notification not delivered, trying again: ");
+    let line = daemon.wait_for_err("WARN notification not delivered (");
+    assert!(
+        line.contains("), trying again: web in HomeLab new outage: "),
+        "{line}"
+    );
     receiver.set(Behaviour::Answer(200));
     let line =
         daemon.wait_for_err("INFO notifications are delivered again; the channel had been failing for ");

@@ -36,10 +36,10 @@ fn by_default_all_waits_are_the_same() {
         "\
 NOTIFICATION  WAIT (secs)  AFTER (secs)  DOWN FOR
 outage        0            0             0 secs
-reminder 1    3600         3600          1 hours 0 mins
-reminder 2    3600         7200          2 hours 0 mins
-reminder 3    3600         10800         3 hours 0 mins
-reminder 4    3600         14400         4 hours 0 mins"
+reminder 1    3600         3600          1 hrs 0 mins
+reminder 2    3600         7200          2 hrs 0 mins
+reminder 3    3600         10800         3 hrs 0 mins
+reminder 4    3600         14400         4 hrs 0 mins"
     );
 }
 

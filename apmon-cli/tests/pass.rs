@@ -55,7 +55,7 @@ fn an_outage_its_reminder_and_its_recovery_are_sent_over_several_passes() {
     assert_eq!(
         recovery,
         [format!(
-            "##### RECOVERY: web in HomeLab is UP ({address}) at TIME, outage lasted 1 hours 3 mins #####"
+            "##### RECOVERY: web in HomeLab is UP ({address}) at TIME, outage lasted 1 hrs 3 mins #####"
         )]
     );
     state.age(MINUTE);

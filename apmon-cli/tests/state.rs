@@ -127,7 +127,7 @@ fn a_pass_that_hangs_is_an_error_of_the_next_one() {
     assert_eq!(output.err.len(), 1, "{}", output.text());
     let error = &output.err[0];
     assert!(
-        error.starts_with("ERROR home.yaml: another pass has been at work for 1 hours 0 mins (process ")
+        error.starts_with("ERROR home.yaml: another pass has been at work for 1 hrs 0 mins (process ")
             && error.contains("), and a pass ends within 2 mins ")
             && error.contains("; if it hangs, end it: it holds "),
         "{error}"
@@ -218,7 +218,7 @@ fn a_state_file_of_apmonitor_is_continued() {
     assert_eq!(
         without_times(&output.out[0]),
         format!(
-            "##### DOWN: web in HomeLab is down: connect: connection refused ({}) at TIME, down for 2 hours 10 mins #####",
+            "##### DOWN: web in HomeLab is down: connect: connection refused ({}) at TIME, down for 2 hrs 10 mins #####",
             web.address()
         )
     );
@@ -228,7 +228,7 @@ fn a_state_file_of_apmonitor_is_continued() {
     assert_eq!(
         without_times(&output.out[0]),
         format!(
-            "##### RECOVERY: web in HomeLab is UP ({}) at TIME, outage lasted 2 hours 11 mins #####",
+            "##### RECOVERY: web in HomeLab is UP ({}) at TIME, outage lasted 2 hrs 11 mins #####",
             web.address()
         )
     );

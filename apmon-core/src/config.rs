@@ -13,7 +13,9 @@ mod deserializer;
 mod diagnostic;
 mod field;
 mod file;
+mod foreign;
 mod hint;
+mod likely_error;
 mod monitor;
 mod one_or_many;
 mod position;
@@ -24,6 +26,7 @@ mod site;
 mod source;
 mod status_range;
 mod tree;
+mod unknown;
 mod value;
 mod variables;
 

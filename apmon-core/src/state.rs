@@ -22,7 +22,7 @@ pub struct MonitorState {
     pub last_checked: Option<Timestamp>,
     /// How long the last successful answer took.
     pub last_response_time: Option<Duration>,
-    /// When the last notification of the current outage was decided.
+    /// When the last notification of an outage was decided: its beginning, a reminder or its end.
     pub last_notified: Option<Timestamp>,
     /// When the current or last outage began.
     pub last_alarm_started: Option<Timestamp>,

@@ -80,7 +80,7 @@ async fn an_outage_notification_that_was_refused_says_later_that_the_outage_is_o
     let outage = received.iter().find(|line| line.starts_with("NEW OUTAGE"));
     let outage = outage.unwrap_or_else(|| panic!("{received:?}"));
     assert!(
-        outage.contains("(was down 12:01-12:01; delivered 1 hours "),
+        outage.contains("(was down 12:01-12:01; delivered 1 hrs "),
         "{outage}"
     );
 }

@@ -58,7 +58,7 @@ mod yesterdays_state_works {
         pass(&site, site.plan(every(60))).await;
         assert_eq!(
             site.recorder.texts(),
-            ["a in s is down: refused (192.0.2.1) at 12:00 PM, down for 1 hours 0 mins"]
+            ["a in s is down: refused (192.0.2.1) at 12:00 PM, down for 1 hrs 0 mins"]
         );
     }
 
@@ -68,8 +68,16 @@ mod yesterdays_state_works {
         pass(&site, site.plan(every(60))).await;
         assert_eq!(
             site.recorder.texts(),
-            ["a in s is UP (192.0.2.1) at 12:00 PM, outage lasted 1 hours 0 mins"]
+            ["a in s is UP (192.0.2.1) at 12:00 PM, outage lasted 1 hrs 0 mins"]
         );
+        // As APMonitor counts: the recovery is the last notification, and no outage is left.
+        let state = site.store.state("a");
+        assert!(
+            state.last_notified >= before_start(0),
+            "{:?}",
+            state.last_notified
+        );
+        assert_eq!(state.notified_count, 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -198,7 +206,7 @@ mod yesterdays_state_works {
         pass(&site, plan()).await;
         assert_eq!(
             site.recorder.texts(),
-            ["a in s is no longer watched at 12:00 PM (was down for 1 hours 0 mins)"]
+            ["a in s is no longer watched at 12:00 PM (was down for 1 hrs 0 mins)"]
         );
         assert!(site.store.state("a").own.removed_at.is_some());
         pass(&site, plan()).await;

@@ -55,7 +55,7 @@ async fn the_status_shows_each_monitor_in_its_state() {
         };
         plan = plan.watch(target.monitor(watch(name, policy)));
     }
-    let daemon = site.start(plan);
+    let daemon = site.start(plan.clone());
     // Every monitor but the silent one was checked once.
     sleep(300).await;
     let status = daemon.handle().status().await.unwrap();
@@ -99,12 +99,23 @@ async fn the_status_shows_each_monitor_in_its_state() {
         (1, 1, Some(1))
     );
     assert_near(down.next_reminder, down.since.map(|since| since + secs(600)));
+    let said = |monitor: &MonitorStatus| monitor.announcement.clone().unwrap();
+    assert!(
+        said(down).starts_with("announced 4 mins ") && said(down).contains(" to c; reminder due in 5 mins "),
+        "{}",
+        said(down)
+    );
     let soft = monitor(&status, "soft");
     assert_eq!(
         (soft.down_count, soft.max_retries, soft.since),
         (1, Some(3), None)
     );
     assert_near(soft.next_check, soft.last_checked.map(|at| at + secs(600)));
+    assert_eq!(
+        said(soft),
+        "nobody is notified yet: failed check 1 of 3 (max_retries)"
+    );
+    assert_eq!(said(up), "it is up: nothing to announce");
     let unknown = monitor(&status, "unknown");
     assert_eq!(
         (unknown.since, unknown.unknown_since),
@@ -115,7 +126,17 @@ async fn the_status_shows_each_monitor_in_its_state() {
     daemon.stop().await;
     // The stored state shows the same, as far as it goes.
     let snapshot = site.store.snapshot();
-    let remembered = SiteStatus::from_snapshot("home", status.at, &snapshot);
+    let with_plan = SiteStatus::from_snapshot("stem", status.at, &snapshot, Some(&plan));
+    assert_eq!(with_plan.site, "Home");
+    for before in &status.monitors {
+        let after = monitor(&with_plan, &before.name);
+        assert_eq!(
+            (&after.address, after.max_retries),
+            (&before.address, before.max_retries)
+        );
+        assert_eq!(said(after), said(before));
+    }
+    let remembered = SiteStatus::from_snapshot("home", status.at, &snapshot, None);
     for before in &status.monitors {
         // It was never checked, so nothing is stored.
         if before.state == State::Pending {
@@ -128,6 +149,7 @@ async fn the_status_shows_each_monitor_in_its_state() {
             next_reminder: None,
             max_retries: None,
             alarms: None,
+            announcement: None,
             ..before.clone()
         };
         assert_eq!(monitor(&remembered, &before.name), &expected);

@@ -241,7 +241,9 @@ fn rules_10_to_12_mail_needs_a_server_and_a_server_needs_three_options() {
         ),
         (
             "email_server:",
-            &["3:15: email_server: must be a section of options, found nothing"],
+            &[
+                "3:15: email_server: must be a section of options, found nothing; are its options indented below it?",
+            ],
         ),
         (
             "email_server: mail.example",

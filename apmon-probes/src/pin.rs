@@ -3,6 +3,7 @@
 use apmon_core::{
     Check, Failure, FailureClass,
     config::{Host, Remote, ResolveOptions},
+    text::{excerpt, without_userinfo},
 };
 pub use apmon_tls::CertificateSummary;
 use apmon_tls::Trust;
@@ -45,12 +46,28 @@ impl PinTarget {
     /// # Errors
     /// What is wrong with it, in words that follow the address.
     pub fn read(address: &str, by: By) -> Result<Self, String> {
-        let url = Url::parse(address).map_err(|error| format!("is not a URL: {error}"))?;
         let schemes: &[&str] = match by {
             By::Tls => &["https", "tls"],
             By::Quic => &["https"],
             By::StartTls(_) => &["tcp"],
         };
+        if !address.contains("://") {
+            let has_port = address
+                .rsplit_once(':')
+                .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+            let (scheme, port) = match (by, has_port) {
+                (By::StartTls(_), true) => ("tcp", ""),
+                (By::StartTls(_), false) => ("tcp", ":PORT"),
+                (By::Tls, true) => ("tls", ""),
+                _ => ("https", ""),
+            };
+            let shown = excerpt(&without_userinfo(address), 80);
+            return Err(format!("is not a URL; write {scheme}://{shown}{port}"));
+        }
+        let url = Url::parse(address).map_err(|error| {
+            let host = address.split("://").nth(1).unwrap_or_default();
+            Host::fault(host).unwrap_or_else(|| format!("is not a URL: {error}"))
+        })?;
         if !schemes.contains(&url.scheme()) {
             let list: Vec<_> = schemes.iter().map(|scheme| format!("{scheme}://")).collect();
             return Err(format!("must begin with {}", list.join(" or ")));

@@ -69,10 +69,9 @@ impl Kind for Ping {
                 true => ", without a scheme",
                 false => "",
             };
-            section.error(
-                "address",
-                format!("must be a host name or an IPv4 or IPv6 address{hint}"),
-            );
+            let general = || format!("must be a host name or an IPv4 or IPv6 address{hint}");
+            let fault = Host::fault(section.address()).unwrap_or_else(general);
+            section.error("address", fault);
             return None;
         };
         let remote = Remote::read(section, host)?;

@@ -105,7 +105,7 @@ fn errors_in_addresses() {
     );
     one(
         "type: ping\naddress: 10.0.0.256",
-        "5:14: monitor \"x\": \"address\" must be a host name or an IPv4 or IPv6 address",
+        "5:14: monitor \"x\": \"address\" is not an IPv4 address, which consists of four numbers from 0 to 255",
     );
     one(
         "type: tcp\naddress: tcp://nas.lan",

@@ -163,7 +163,7 @@ async fn an_invalid_location_is_named() {
         ),
         (
             "javascript:alert(1)",
-            "redirected to an invalid address: javascript:// is neither http:// nor https://",
+            "redirected to an invalid address: javascript: is neither http:// nor https://",
         ),
     ] {
         let server = http_server(to(place)).await;

@@ -286,6 +286,16 @@ fn read_community(
         );
         return None;
     }
+    if section.has("community")
+        && community
+            .as_ref()
+            .is_some_and(|community| community.reveal() == DEFAULT_COMMUNITY)
+    {
+        section.hint(
+            "community",
+            "is public, which attackers try first: anyone who reaches the device can read it; set another one on the device",
+        );
+    }
     let community = in_address.or(community);
     is_right.then(|| community.unwrap_or_else(|| Secret::new(DEFAULT_COMMUNITY)))
 }

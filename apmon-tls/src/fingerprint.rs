@@ -40,6 +40,12 @@ impl Fingerprint {
         &self.0
     }
 
+    /// Whether it is all zeros, which stands in examples in place of a real one.
+    #[must_use]
+    pub fn is_placeholder(&self) -> bool {
+        self.0 == [0; 32]
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         const EXPECTED: &str = "must be a SHA-256 fingerprint: 64 hex digits, with or without colons";
         let mut bytes = [0; 32];

@@ -336,7 +336,11 @@ impl Supervisor {
 
 fn ready(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Ready> {
     let content = site::load(config)?;
-    let (store, claim) = exclusive::open(config, common, RunMode::Daemon, "")?;
+    let (store, claim, warnings) = exclusive::open(config, common, RunMode::Daemon, "")?;
+    // Not before it succeeds: a daemon that waits for a lock tries every few seconds.
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     // Logs the site's warnings, which every attempt would repeat.
     let site = loaded(&content, common, process);
     let state_file = site::state_path(config, common, RunMode::Daemon);

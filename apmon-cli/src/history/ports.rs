@@ -6,11 +6,7 @@ use apmon_core::{PortChangeRecord, PortEvent, PortStatus, StoreError, text::prin
 use serde_json::{Value, json};
 
 use super::{SiteHistory, export, local, report::TimeFrame};
-use crate::{
-    human_time::timestamp,
-    plural::count,
-    table::{fit, render_filled},
-};
+use crate::{human_time::timestamp, plural::count, table::render_wrapped};
 
 /// How many of the newest changes the text lists.
 const NEWEST: usize = 100;
@@ -49,7 +45,7 @@ fn table(changes: &[PortChangeRecord], frame: &TimeFrame, with_names: bool) -> S
         return "none".to_owned();
     }
     let older = changes.len().saturating_sub(NEWEST);
-    let mut rows: Vec<Vec<String>> = changes[older..]
+    let rows: Vec<Vec<String>> = changes[older..]
         .iter()
         .map(|record| {
             let change = &record.change;
@@ -64,8 +60,7 @@ fn table(changes: &[PortChangeRecord], frame: &TimeFrame, with_names: bool) -> S
         })
         .collect();
     let head = ["AT", "NOTIFIED", "MONITOR", "PORT", "CHANGE"];
-    fit(&head, &mut rows, 2, 4);
-    let table = render_filled(&head, &rows);
+    let table = render_wrapped(&head, &rows, 2, frame.width);
     match older {
         0 => table,
         older => format!(

@@ -11,11 +11,13 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::human_time::between;
 
-/// The days to report on.
+/// The days to report on, and the form of the report.
 pub(super) struct TimeFrame {
     pub(super) now: Timestamp,
     pub(super) zone: TimeZone,
     pub(super) days: Vec<Day>,
+    /// The width of a line of text; `None` if lines may have any.
+    pub(super) width: Option<usize>,
 }
 
 /// The report on one monitor.
@@ -65,7 +67,12 @@ impl TimeFrame {
         let mut days = days(&(from..now), &zone);
         let surplus = days.len().saturating_sub(count as usize);
         days.drain(..surplus);
-        Self { now, zone, days }
+        Self {
+            now,
+            zone,
+            days,
+            width: None,
+        }
     }
 
     pub(super) fn from(&self) -> Timestamp {

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     human_time::{duration, timestamp},
     plural::count,
-    table::{fit, render_filled},
+    table::{render_filled, render_wrapped},
 };
 
 /// How many of the newest incidents of a site are listed.
@@ -193,7 +193,7 @@ fn incidents<'a>(
     with_names: bool,
 ) -> String {
     let at = |at| timestamp(at, frame.now, &frame.zone);
-    let mut rows: Vec<Vec<String>> = reports
+    let rows: Vec<Vec<String>> = reports
         .map(|report| {
             let incident = &report.incident;
             let name = if with_names { &incident.monitor } else { "" };
@@ -228,8 +228,7 @@ fn incidents<'a>(
         "MONITOR",
         "REASON",
     ];
-    fit(&head, &mut rows, 5, 6);
-    let mut text = format!("\n\n{}", render_filled(&head, &rows));
+    let mut text = format!("\n\n{}", render_wrapped(&head, &rows, 5, frame.width));
     if older > 0 {
         text.push_str(&format!(
             "\n... and {older} older ones (--csv and --json list all)"

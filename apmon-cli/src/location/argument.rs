@@ -20,11 +20,10 @@ use crate::{
 /// If it is neither a file nor the name of exactly one site.
 pub(crate) fn site_file(given: &Path) -> anyhow::Result<PathBuf> {
     let path = from_home(given);
-    let shown = path.display().to_string();
-    let is_path = site::is_site_file(&shown) || path.components().count() > 1 || path.exists();
-    if is_path {
+    if is_path(&path) {
         return Ok(path);
     }
+    let shown = path.display().to_string();
     let survey = Survey::take();
     match named(&survey, &shown)? {
         Some(path) => Ok(path),
@@ -41,6 +40,11 @@ pub(crate) fn site_file(given: &Path) -> anyhow::Result<PathBuf> {
             )
         }
     }
+}
+
+/// Whether an argument is a path, and not the name of a site.
+pub(crate) fn is_path(given: &Path) -> bool {
+    site::is_site_file(&given.to_string_lossy()) || given.components().count() > 1 || given.exists()
 }
 
 /// The site files that these arguments name. Errors are logged, and their number is

@@ -1,4 +1,4 @@
-//! The status of a site as text: at most 100 columns wide, problems first.
+//! The status of a site as text: problems first.
 
 use apmon_core::{ChannelStatus, Condition, MonitorStatus, SiteStatus, text::printable};
 use jiff::{Timestamp, tz::TimeZone};
@@ -8,38 +8,45 @@ use crate::{
     api::ApiError,
     human_time::{ago, between, duration, timestamp, until},
     plural::count,
-    table::{WIDTH, cut, fit, render_filled},
+    table::render_wrapped,
 };
 
 /// How many undelivered notifications are listed.
 const SHOWN: usize = 5;
 
 /// Renders the whole status.
-pub(super) fn render(report: &SiteReport, zone: &TimeZone) -> String {
+pub(super) fn render(report: &SiteReport, zone: &TimeZone, width: Option<usize>) -> String {
     let status = &report.status;
-    let mut parts = vec![head(report, zone)];
+    let mut parts = vec![format!("{}\n{}", head(status), source(report, zone))];
     if !status.monitors.is_empty() {
-        parts.push(monitors(status, zone));
+        let monitors = status.monitors.iter();
+        let all = monitors.flat_map(|monitor| std::iter::once(monitor).chain(&monitor.parts));
+        parts.push(monitors_table(all.collect(), status.at, zone, width));
     }
     if !status.channels.is_empty() {
-        parts.push(channels(status, zone));
+        parts.push(channels(status, zone, width));
     }
     if !status.outbox.oldest.is_empty() {
-        parts.push(notifications(status, zone));
+        parts.push(notifications(status, zone, width));
     }
     parts.join("\n\n")
 }
 
 /// The summary, `Home: 12 monitors: 10 up, 1 down, 1 unknown; outbox: 2 waiting, 1
-/// refused`, and the source of the status.
-fn head(report: &SiteReport, zone: &TimeZone) -> String {
-    let status = &report.status;
-    let mut lines = vec![format!(
+/// refused`.
+fn head(status: &SiteStatus) -> String {
+    format!(
         "{}: {}; {}",
         printable(&status.site),
         summary(&status.monitors),
         outbox(status)
-    )];
+    )
+}
+
+/// The source of the status.
+pub(super) fn source(report: &SiteReport, zone: &TimeZone) -> String {
+    let status = &report.status;
+    let mut lines = Vec::new();
     let checked = status
         .monitors
         .iter()
@@ -75,7 +82,7 @@ fn head(report: &SiteReport, zone: &TimeZone) -> String {
             "the daemon (process {pid}) does not run this site{checked}\nreason: {}",
             printable(reason)
         ),
-        (Some(error), _) => cut(&printable(&format!("{error}{checked}")), WIDTH),
+        (Some(error), _) => printable(&format!("{error}{checked}")).into_owned(),
     });
     if let Some(error) = &report.daemon_error {
         let state_file = report.location.state_file.display().to_string();
@@ -130,16 +137,16 @@ fn outbox(status: &SiteStatus) -> String {
     }
 }
 
-/// The table of monitors and their parts: problems first, then by name.
-fn monitors(status: &SiteStatus, zone: &TimeZone) -> String {
-    let now = status.at;
-    let monitors = status.monitors.iter();
-    let mut monitors: Vec<_> = monitors
-        .flat_map(|monitor| std::iter::once(monitor).chain(&monitor.parts))
-        .collect();
+/// The table of monitors or parts: problems first, then by name.
+pub(super) fn monitors_table(
+    mut monitors: Vec<&MonitorStatus>,
+    now: Timestamp,
+    zone: &TimeZone,
+    width: Option<usize>,
+) -> String {
     monitors.sort_by(|a, b| a.state.cmp(&b.state).then_with(|| a.name.cmp(&b.name)));
     let at = |at: Option<Timestamp>| at.map_or(String::new(), |at| timestamp(at, now, zone));
-    let mut rows: Vec<Vec<String>> = monitors
+    let rows: Vec<Vec<String>> = monitors
         .iter()
         .map(|monitor| {
             vec![
@@ -159,20 +166,20 @@ fn monitors(status: &SiteStatus, zone: &TimeZone) -> String {
     let head = [
         "STATE", "MONITOR", "SINCE", "CHECKED", "NEXT", "REMINDER", "REASON",
     ];
-    fit(&head, &mut rows, 1, 6);
-    render_filled(&head, &rows)
+    render_wrapped(&head, &rows, 1, width)
 }
 
-fn state(monitor: &MonitorStatus) -> String {
+pub(super) fn state(monitor: &MonitorStatus) -> String {
     match (monitor.state, monitor.max_retries) {
         (Condition::Soft, Some(of)) => format!("soft {}/{of}", monitor.down_count),
         (state, _) => state.as_str().to_owned(),
     }
 }
 
-fn reason(monitor: &MonitorStatus, now: Timestamp, zone: &TimeZone) -> String {
+pub(super) fn reason(monitor: &MonitorStatus, now: Timestamp, zone: &TimeZone) -> String {
     if monitor.state == Condition::Up {
-        return String::new();
+        let warning = monitor.warning.as_deref();
+        return warning.map_or(String::new(), |text| format!("but: {}", printable(text)));
     }
     let mut reason = monitor
         .reason
@@ -187,9 +194,9 @@ fn reason(monitor: &MonitorStatus, now: Timestamp, zone: &TimeZone) -> String {
     reason
 }
 
-fn channels(status: &SiteStatus, zone: &TimeZone) -> String {
+pub(super) fn channels(status: &SiteStatus, zone: &TimeZone, width: Option<usize>) -> String {
     let now = status.at;
-    let mut rows: Vec<Vec<String>> = status
+    let rows: Vec<Vec<String>> = status
         .channels
         .iter()
         .map(|channel| {
@@ -218,8 +225,7 @@ fn channels(status: &SiteStatus, zone: &TimeZone) -> String {
         "NEXT",
         "LAST ERROR",
     ];
-    fit(&head, &mut rows, 1, 6);
-    render_filled(&head, &rows)
+    render_wrapped(&head, &rows, 1, width)
 }
 
 fn health(channel: &ChannelStatus, now: Timestamp) -> String {
@@ -231,9 +237,9 @@ fn health(channel: &ChannelStatus, now: Timestamp) -> String {
     }
 }
 
-fn notifications(status: &SiteStatus, zone: &TimeZone) -> String {
+pub(super) fn notifications(status: &SiteStatus, zone: &TimeZone, width: Option<usize>) -> String {
     let outbox = &status.outbox;
-    let mut rows: Vec<Vec<String>> = outbox
+    let rows: Vec<Vec<String>> = outbox
         .oldest
         .iter()
         .take(SHOWN)
@@ -253,8 +259,7 @@ fn notifications(status: &SiteStatus, zone: &TimeZone) -> String {
         })
         .collect();
     let head = ["NOTIFICATION", "CHANNEL", "CREATED", "TRIES", "TEXT"];
-    fit(&head, &mut rows, 1, 4);
-    let mut text = render_filled(&head, &rows);
+    let mut text = render_wrapped(&head, &rows, 1, width);
     let all = outbox.waiting + outbox.refused;
     if let Some(more @ 1..) = all.checked_sub(rows.len()) {
         text.push_str(&format!("\n... and {more} newer ones"));

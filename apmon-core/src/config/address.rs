@@ -7,6 +7,8 @@ use std::{
 
 use url::Url;
 
+use crate::text::excerpt;
+
 /// A host in an address.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Host {
@@ -41,6 +43,36 @@ impl Host {
         };
         (name.len() <= 253 && !is_numeric && name.split('.').all(label_ok))
             .then(|| Self::Name(text.to_owned()))
+    }
+
+    /// Why `text`, which [`parse`](Self::parse) refuses, is not a host: in words that follow
+    /// `"address" `. `None` if nothing more can be said.
+    #[must_use]
+    pub fn fault(text: &str) -> Option<String> {
+        let bare = text.trim_start_matches('[').trim_end_matches(']');
+        let is_v6 = |text: &str| text.parse::<Ipv6Addr>().is_ok();
+        if let Some((address, zone)) = bare.split_once('%')
+            && is_v6(address)
+        {
+            let zone = excerpt(zone, 20);
+            return Some(format!(
+                "has a zone (%{zone}), which apmon does not support; use another address of the host, or its name"
+            ));
+        }
+        let is_dotted =
+            |text: &str| text.contains('.') && text.chars().all(|c| c.is_ascii_digit() || c == '.');
+        if is_dotted(bare) {
+            return Some("is not an IPv4 address, which consists of four numbers from 0 to 255".to_owned());
+        }
+        let (host, port) = text.rsplit_once(':')?;
+        let is_port = port.parse::<u16>().is_ok();
+        let is_host = Self::parse(host).is_some() && !host.contains("//");
+        (is_port && is_host).then(|| {
+            format!(
+                "must be a host without a port; to check a TCP port, use type tcp with the address tcp://{}",
+                excerpt(text, 80)
+            )
+        })
     }
 }
 
@@ -79,21 +111,33 @@ pub(super) fn parse_url(text: &str, schemes: &[&str]) -> Result<Url, String> {
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err("must not contain spaces or control characters; write %20 for a space".into());
     }
+    let fault = || Host::fault(host_in(rest));
     let url = Url::parse(text).map_err(|error| match error {
         url::ParseError::InvalidPort => "has a port that is not between 1 and 65535".to_owned(),
-        other => format!("is not a valid URL: {other}"),
+        other => fault().unwrap_or_else(|| format!("is not a valid URL: {other}")),
     })?;
     let host = url.host_str().unwrap_or("");
     if host.is_empty() {
         return Err("has no host".into());
     }
     if Host::parse(host).is_none() {
-        return Err("has a host that is neither a name nor an address".into());
+        return Err(fault().unwrap_or_else(|| "has a host that is neither a name nor an address".into()));
     }
     if url.port() == Some(0) {
         return Err("has a port that is not between 1 and 65535".into());
     }
     Ok(url)
+}
+
+/// The host in the part of a URL after its scheme, which may be none.
+fn host_in(rest: &str) -> &str {
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let authority = &rest[..end];
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    match host.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => host,
+        _ => host,
+    }
 }
 
 /// Whether `text` is a URL scheme (RFC 3986) of at most 12 characters, which
@@ -158,5 +202,38 @@ mod tests {
         assert_eq!(err("tcp://:22"), "has no host");
         assert_eq!(err("tcp://h:99999"), "has a port that is not between 1 and 65535");
         assert!(parse_url("tcp://[::1]:22", &["tcp"]).is_ok());
+        let zone =
+            "has a zone (%eth0), which apmon does not support; use another address of the host, or its name";
+        assert_eq!(err("tcp://[fe80::1%eth0]:22"), zone);
+        assert_eq!(
+            err("tcp://u@127.0.0.256:22/x"),
+            "is not an IPv4 address, which consists of four numbers from 0 to 255"
+        );
+    }
+
+    #[test]
+    fn a_wrong_host_says_why() {
+        for (text, fault) in [
+            ("fe80::1%eth0", Some("has a zone (%eth0)")),
+            ("127.0.0.256", Some("is not an IPv4 address")),
+            ("10.0.0", Some("is not an IPv4 address")),
+            (
+                "nas:22",
+                Some(
+                    "must be a host without a port; to check a TCP port, use type tcp with the address tcp://nas:22",
+                ),
+            ),
+            ("http://nas:80", None),
+            ("a b", None),
+        ] {
+            let said = Host::fault(text);
+            match fault {
+                Some(fault) => assert!(
+                    said.as_ref().is_some_and(|said| said.starts_with(fault)),
+                    "{text}: {said:?}"
+                ),
+                None => assert_eq!(said, None, "{text}"),
+            }
+        }
     }
 }

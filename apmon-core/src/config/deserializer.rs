@@ -13,6 +13,7 @@ use super::{
     one_or_many::ONE_OR_MANY,
     position::Position,
     tree::{KeyValue, Node, Value},
+    unknown::{NO_VALUE, explained},
 };
 use crate::{
     secret,
@@ -88,6 +89,9 @@ impl ReadError {
 
     fn under(mut self, entry: &KeyValue) -> Self {
         let key = shown_name(&entry.key, 60);
+        if self.path.is_empty() {
+            self.text = explained(std::mem::take(&mut self.text), entry);
+        }
         self.path = match self.path.as_str() {
             "" => key,
             inner => format!("{key}.{inner}"),
@@ -283,7 +287,7 @@ impl<'a> NodeDeserializer<'a> {
 
     fn other(value: &Value, expected: &str) -> ReadError {
         match value {
-            Value::Null => ReadError::new("has no value; give one or remove the line"),
+            Value::Null => ReadError::new(NO_VALUE),
             other => ReadError::new(format!("must be {expected}, found {}", other.what())),
         }
     }

@@ -54,6 +54,15 @@ impl Remote {
             );
             return None;
         }
+        if let Host::Address(IpAddr::V6(v6)) = host
+            && v6.is_unicast_link_local()
+        {
+            section.warn(
+                "address",
+                "is a link-local address, which needs a zone to be reached, and apmon does not support zones; use \
+                 another address of the host, or its name",
+            );
+        }
         Some(Self { host, resolve })
     }
 }

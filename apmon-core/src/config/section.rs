@@ -23,13 +23,14 @@ use super::{
     field::fields_of,
     position::Position,
     tree::{KeyValue, Node, Value},
+    unknown::{UnknownOption, instead_of_section},
     value::AddressFamily,
     variables::{self, Variable},
 };
 use crate::{
     mask::Mask,
     secret::Secret,
-    text::{excerpt, nearest, shown_name},
+    text::{excerpt, shown_name},
 };
 
 /// The number of errors in one section after which only the first error of each
@@ -91,7 +92,11 @@ impl<'a> Section<'a> {
                 errors.push(Diagnostic {
                     at: node.at,
                     within,
-                    text: format!("must be a section of options, found {}", node.value.what()),
+                    text: format!(
+                        "must be a section of options, found {}{}",
+                        node.value.what(),
+                        instead_of_section(&node.value)
+                    ),
                 });
             }
             return None;
@@ -443,19 +448,28 @@ impl<'a> Section<'a> {
                 Some(word) if !word.is_empty() => word,
                 _ => &entry.key,
             };
-            let near = || match self.errors.len() {
-                0..MOST_HINTS => nearest(word, self.read.iter().copied()),
-                _ => None,
+            let unknown = UnknownOption {
+                shown: &key,
+                word,
+                known: &self.read,
+                elsewhere: elsewhere(&entry.key),
+                is_searched: self.errors.len() < MOST_HINTS,
             };
-            let text = match elsewhere(&entry.key) {
-                Some(text) => format!("\"{key}\" {text}"),
-                None => match near() {
-                    Some(word) => format!("unknown option \"{key}\"; did you mean \"{word}\"?"),
-                    None => format!("unknown option \"{key}\""),
-                },
-            };
+            let (text, meant) = unknown.answer(|option| self.has(option));
+            if let Some(meant) = meant {
+                self.withdraw_missing(meant);
+            }
             self.push(entry.at, text);
         }
         self.diagnostics
+    }
+
+    /// Withdraws the error that an option is missing: it is there under a wrong name, which is an
+    /// error of its own.
+    fn withdraw_missing(&mut self, option: &str) {
+        let text = format!("\"{option}\" is missing");
+        let own = self.errors.split_off(self.errors_before);
+        let is_other = |error: &Diagnostic| error.text != text;
+        self.errors.extend(own.into_iter().filter(is_other));
     }
 }

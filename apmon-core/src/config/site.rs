@@ -8,7 +8,7 @@ use super::{
     section::Section,
     value::{AddressFamily, Count, NameResolution, Seconds, Text},
 };
-use crate::{channel::SectionKind, secret::Secret, section_value::SectionValue};
+use crate::{channel::SectionKind, monitor::Policy, secret::Secret, section_value::SectionValue};
 
 /// Names that the state file reserves and that no monitor may have.
 pub const RESERVED_NAMES: &[&str] = &["apmon", "execution_time", "execution_ms"];
@@ -95,7 +95,7 @@ impl SiteOptions {
         let name = section
             .require("name", name)
             .map_or_else(String::new, Text::into_string);
-        check_pacing(section, options.notify_every_n_secs, options.check_every_n_secs);
+        check_pacing(section, &options);
         check_heartbeat(section, options.heartbeat_url.as_ref());
         options.heartbeat_options = heartbeat.and_then(|kind| kind.read(section));
         Some((name, options))
@@ -118,21 +118,31 @@ impl SiteOptions {
     }
 }
 
-/// Checks, for a site or a monitor, that reminders are not more frequent than
-/// checks (rule 3).
-pub(super) fn check_pacing(section: &mut Section<'_>, notify: Option<Seconds>, check: Option<Seconds>) {
-    if let (Some(notify), Some(check)) = (notify, check)
-        && notify < check
-    {
-        section.error(
-            "notify_every_n_secs",
-            format!(
-                "must not be less than check_every_n_secs ({} < {})",
-                notify.get(),
-                check.get()
-            ),
-        );
+/// Warns if the site's reminders are more frequent than its checks (rule 2, which APMonitor has
+/// for monitors only).
+fn check_pacing(section: &mut Section<'_>, options: &SiteOptions) {
+    let default = Policy::default();
+    let secs =
+        |own: Option<Seconds>, default: std::time::Duration| own.map_or(default.as_secs(), Seconds::get);
+    let notify = secs(options.notify_every_n_secs, default.notify_every);
+    let check = secs(options.check_every_n_secs, default.check_every);
+    if notify >= check {
+        return;
     }
+    let (key, text) = match options.notify_every_n_secs {
+        Some(_) => (
+            "notify_every_n_secs",
+            format!("is less than check_every_n_secs ({notify} < {check})"),
+        ),
+        None => (
+            "check_every_n_secs",
+            format!("is more than notify_every_n_secs ({check} > {notify}, the default)"),
+        ),
+    };
+    section.warn(
+        key,
+        format!("{text}: reminders would repeat the result of an old check"),
+    );
 }
 
 /// Checks, for a site or a monitor, that a heartbeat has a valid URL (rule 9).

@@ -9,6 +9,7 @@ use granit_parser::{ErrorKind, Event, Marker, Options, Parser, ScalarStyle, Scan
 
 use super::{
     diagnostic::Diagnostic,
+    likely_error,
     position::{FileId, Position},
     source::Environment,
 };
@@ -88,11 +89,25 @@ pub(super) struct Tree {
     pub(super) errors: Vec<Diagnostic>,
 }
 
-impl From<ScanError> for SyntaxError {
-    fn from(error: ScanError) -> Self {
-        Self {
-            at: position(error.marker()),
-            reason: reason(&error),
+impl SyntaxError {
+    /// The parser's error, or the likely one behind it.
+    fn of(error: &ScanError, text: &str) -> Self {
+        let at = position(error.marker());
+        let is_second_colon = *error.kind() == ErrorKind::MappingValueNotAllowed;
+        let is_limit = *error.kind() == ErrorKind::RecursionLimitExceeded;
+        match likely_error::find(text, at.line, is_second_colon).filter(|_| !is_limit) {
+            Some(found) => Self {
+                at: Position {
+                    line: found.line,
+                    column: found.column,
+                    ..at
+                },
+                reason: found.text,
+            },
+            None => Self {
+                at,
+                reason: reason(error),
+            },
         }
     }
 }
@@ -119,7 +134,7 @@ pub(super) fn read(text: &str, file: FileId, environment: &dyn Environment) -> R
     };
     let mut documents = 0;
     for event in events(text) {
-        let (event, span) = event?;
+        let (event, span) = event.map_err(|error| SyntaxError::of(&error, text))?;
         let at = Position {
             file,
             ..position(&span.start)
@@ -174,6 +189,9 @@ fn reason(error: &ScanError) -> String {
         }
         ErrorKind::ExpectedBlockMappingKey => {
             "expected a key here; is the line indented like those above?".into()
+        }
+        ErrorKind::ExpectedBlockSequenceEntry => {
+            "expected a list entry (\"- \") here; is the line indented like those above?".into()
         }
         ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
             "tabs cannot indent; use spaces".into()

@@ -264,12 +264,17 @@ impl Deliveries {
                 self.publish(&entry, None, now);
                 let error = entry.last_error.clone().unwrap_or_default();
                 if entry.attempts == 1 {
-                    tracing::warn!(channel, "notification not delivered, trying again: {error}");
+                    tracing::warn!(
+                        channel,
+                        "notification not delivered ({error}), trying again: {}",
+                        entry.notification.text
+                    );
                 } else {
                     tracing::debug!(
                         channel,
                         attempts = entry.attempts,
-                        "notification not delivered yet: {error}"
+                        "notification not delivered yet ({error}): {}",
+                        entry.notification.text
                     );
                 }
             }

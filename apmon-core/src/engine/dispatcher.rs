@@ -5,6 +5,7 @@
 //! the dispatcher.
 
 mod acting;
+mod decision;
 mod ending;
 mod heartbeat;
 mod held;
@@ -40,7 +41,7 @@ use super::{
 use crate::{
     monitor::Observation,
     notification::Notification,
-    outcome::{FailureClass, Verdict},
+    outcome::{FailureClass, Outcome, Verdict},
     probe::Check,
     rule::{
         alert::RuleContext,
@@ -126,7 +127,10 @@ impl Dispatcher {
         dispatcher.monitors.revive_parts(now);
         let heartbeat = dispatcher.plan.heartbeat.clone();
         match is_pass {
-            true => dispatcher.self_monitor = SelfMonitor::for_pass(heartbeat),
+            true => {
+                dispatcher.log_start(now);
+                dispatcher.self_monitor = SelfMonitor::for_pass(heartbeat);
+            }
             false => dispatcher.self_monitor.configure(heartbeat, now.mono),
         }
         dispatcher.delivery.load(snapshot.outbox, now);
@@ -413,6 +417,7 @@ impl Dispatcher {
         });
         // The state is not shared with the store until it is committed.
         drop(state);
+        self.log_decisions(index, &effects, &observation.outcome, now);
         self.apply(Some(index), &watch.name, effects, now);
         self.monitors.rearm(index);
         transition
@@ -462,6 +467,7 @@ impl Dispatcher {
         };
         let effects = runtime.remind(&self.context, now);
         let monitor = Arc::clone(&runtime.monitor);
+        self.log_decisions(index, &effects, &Outcome::default(), now);
         self.apply(Some(index), &monitor.watch().name, effects, now);
     }
 

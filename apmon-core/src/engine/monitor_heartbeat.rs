@@ -5,7 +5,7 @@ use crate::{
     monitor::Policy,
     notification::DeliveryError,
     rule::{
-        heartbeat::{HeartbeatTimer, SendDecision},
+        heartbeat::{HeartbeatTimer, NoHeartbeat, SendDecision},
         resend::Resend,
     },
     state::MonitorState,
@@ -95,6 +95,15 @@ impl MonitorHeartbeat {
         }
         if let SendDecision::At(at) = self.timer.after_check(up, started, now) {
             self.at = Some(at);
+        }
+    }
+
+    /// Why the last check led to no heartbeat; `None` if it did.
+    pub(super) fn not_sent(&self, now: Mono) -> Option<NoHeartbeat> {
+        match self.due() {
+            _ if !self.was_up => Some(NoHeartbeat::NotUp),
+            Some(due) if !self.is_scheduled() => Some(NoHeartbeat::NotDue(due.since(now))),
+            _ => None,
         }
     }
 

@@ -23,9 +23,13 @@ use crate::{
     monitor::{Monitor, Policy, Watch},
     notification::Notification,
     read::RecentResult,
-    rule::schedule::{self, Grid},
+    rule::{
+        pass::PassCheck,
+        schedule::{self, Grid},
+    },
     state::{MonitorState, OwnState},
     store::RecentByMonitor,
+    text::printable,
     time::{Mono, Now},
 };
 
@@ -95,6 +99,7 @@ impl Monitors {
             // A part of that name ends, and the monitor continues its state.
             self.detach_part(index);
             if let Some(runtime) = self.runtimes[index].as_mut() {
+                tracing::info!("{}: {}", printable(&monitor.watch().name), PassCheck::Changed);
                 runtime.replace(monitor, generation, now, grid, first);
             }
             self.renew_parts(index, now);

@@ -50,6 +50,9 @@ pub struct Plan {
     /// Notifications are still decided, counted in the state as sent, and reported as events.
     /// Older ones stay in the outbox.
     pub no_notify: bool,
+    /// What people should know about this plan. A pass logs each as a warning once, as long as it
+    /// stands; a daemon logs none of them.
+    pub warnings: Vec<String>,
 }
 
 impl Plan {
@@ -66,6 +69,7 @@ impl Plan {
             heartbeat: None,
             heartbeats: None,
             no_notify: false,
+            warnings: Vec::new(),
         }
     }
 

@@ -15,9 +15,12 @@ use crate::{
         alert::{self, RuleContext},
         effects::{Effects, FinishedCheck},
         health::Transition,
+        heartbeat::NoHeartbeat,
+        pass::PassCheck,
         schedule::{self, Grid},
     },
     state::MonitorState,
+    text::printable,
     time::{Mono, Now},
 };
 
@@ -35,6 +38,8 @@ pub(super) struct MonitorRuntime {
     pub(super) state: Arc<MonitorState>,
     /// The target's own description of itself, from the last check that could read it.
     pub(super) device: Option<Arc<Device>>,
+    /// The warnings of the last check.
+    pub(super) warning: Option<Box<str>>,
     /// The results of the last checks.
     pub(super) recent: Recent,
     /// The steps of the last failed check.
@@ -101,16 +106,18 @@ impl MonitorRuntime {
     /// Creates a monitor of a pass at `now`: its checks continue from those of the last pass.
     pub(super) fn for_pass(monitor: Arc<dyn Monitor>, state: Arc<MonitorState>, now: Now) -> Self {
         let watch = monitor.watch();
-        let changed = state.last_config_checksum.as_deref() != Some(&*watch.checksum);
         let every = watch.policy.check_every;
-        let soft = state.health().is_soft();
+        let check = PassCheck::of(watch, &state, now);
+        match check {
+            PassCheck::Interval => tracing::debug!("{}: {check}", printable(&watch.name)),
+            _ => tracing::info!("{}: {check}", printable(&watch.name)),
+        }
+        let due = check.is_due();
         let heartbeat_due = watch.policy.heartbeat.as_ref().is_some_and(|heartbeat| {
             heartbeat
                 .every
                 .is_some_and(|every| schedule::due_in_pass(state.last_successful_heartbeat, now.wall, every))
         });
-        let due =
-            changed || soft || heartbeat_due || schedule::due_in_pass(state.last_checked, now.wall, every);
         let first = match state.last_checked.filter(|_| !due) {
             Some(last) => now.mono_of(last).plus(every),
             None => now.mono,
@@ -162,6 +169,7 @@ impl MonitorRuntime {
             monitor,
             state,
             device: None,
+            warning: None,
             recent: Recent::default(),
             failed_steps: None,
             signals: VecDeque::new(),
@@ -352,6 +360,7 @@ impl MonitorRuntime {
         if let Some(device) = &observation.device {
             self.device = Some(Arc::clone(device));
         }
+        self.warning = outcome.warning_text().map(Box::from);
         self.recent.push(RecentResult::new(
             check.started.wall,
             effects.after,
@@ -421,6 +430,16 @@ impl MonitorRuntime {
         self.retry = Some(now.mono);
         // It waits for the check, which may find the target up again.
         self.reminder = None;
+    }
+
+    /// Why the last check led to no heartbeat, if it has one and did not.
+    pub(super) fn no_heartbeat(&self, now: Mono) -> Option<NoHeartbeat> {
+        self.heartbeat.as_ref()?.not_sent(now)
+    }
+
+    /// When its next heartbeat is due, if it has a period of its own.
+    pub(super) fn next_heartbeat(&self) -> Option<Mono> {
+        self.heartbeat.as_ref()?.due()
     }
 
     /// When the period of the current heartbeat ends.

@@ -11,7 +11,7 @@ use crate::{
     device::Device,
     monitor::{Monitor, Watch},
     notification::OutboxEntry,
-    rule::condition::Condition,
+    rule::{announcement::Announcement, condition::Condition, route::Routes},
     state::MonitorState,
     store::Snapshot,
     time::{Mono, Now},
@@ -94,6 +94,22 @@ pub struct MonitorStatus {
     pub max_retries: Option<u32>,
     /// Whether notifications are sent; not known to a store.
     pub alarms: Option<bool>,
+    /// Who has been notified of its condition, or why nobody is: for people; not known to a store.
+    #[serde(default)]
+    pub announcement: Option<String>,
+    /// The channels that do not get all notifications about it, by id, each with a clause that
+    /// says why.
+    #[serde(default)]
+    pub left_out: BTreeMap<String, String>,
+    /// The warnings of its last check in this run, which are never notified.
+    #[serde(default)]
+    pub warning: Option<String>,
+    /// When a heartbeat was last accepted.
+    #[serde(default)]
+    pub last_heartbeat: Option<Timestamp>,
+    /// When the next heartbeat is due, if it has a period of its own.
+    #[serde(default)]
+    pub next_heartbeat: Option<Timestamp>,
     /// The target's own description of itself, from the last check of this run that could read
     /// it.
     #[serde(default, with = "shared")]
@@ -175,10 +191,15 @@ pub struct NotificationStatus {
 }
 
 impl SiteStatus {
-    /// The status of a site according to the state in a store, as of `at`. Only channels with
-    /// waiting notifications are known.
+    /// The status of a site according to the state in a store, as of `at`, and to its plan. Without
+    /// a plan only channels with waiting notifications are known.
     #[must_use]
-    pub fn from_snapshot(site: impl Into<String>, at: Timestamp, snapshot: &Snapshot) -> Self {
+    pub fn from_snapshot(
+        site: impl Into<String>,
+        at: Timestamp,
+        snapshot: &Snapshot,
+        plan: Option<&Plan>,
+    ) -> Self {
         let watched = snapshot
             .monitors
             .iter()
@@ -191,7 +212,7 @@ impl SiteStatus {
                 .add(entry);
         }
         let channels: Vec<_> = channels.into_values().collect();
-        Self {
+        let mut status = Self {
             site: site.into(),
             at,
             started: None,
@@ -201,7 +222,36 @@ impl SiteStatus {
             monitors: with_parts(watched),
             outbox: OutboxStatus::of(&channels, snapshot.outbox.iter()),
             channels,
+        };
+        if let Some(plan) = plan {
+            status.complete(plan, snapshot);
         }
+        status
+    }
+
+    /// Adds what the plan knows and a store does not.
+    fn complete(&mut self, plan: &Plan, snapshot: &Snapshot) {
+        self.site.clone_from(&plan.site);
+        let routes = plan.routes();
+        let now = Now {
+            mono: Mono::ORIGIN,
+            wall: self.at,
+        };
+        let known = self.monitors.drain(..);
+        let mut known: BTreeMap<String, MonitorStatus> =
+            known.map(|monitor| (monitor.name.clone(), monitor)).collect();
+        for monitor in &plan.monitors {
+            let watch = monitor.watch();
+            let status = known.entry(watch.name.clone()).or_insert_with(|| MonitorStatus {
+                name: watch.name.clone(),
+                ..MonitorStatus::default()
+            });
+            for part in &mut status.parts {
+                part.complete(watch, &routes, snapshot, now);
+            }
+            status.complete(watch, &routes, snapshot, now);
+        }
+        self.monitors = known.into_values().collect();
     }
 }
 
@@ -228,12 +278,33 @@ fn with_parts<'a>(states: impl Iterator<Item = (&'a String, &'a Arc<MonitorState
 }
 
 impl MonitorStatus {
+    fn complete(&mut self, watch: &Watch, routes: &Routes, snapshot: &Snapshot, now: Now) {
+        let state = snapshot.monitors.get(&self.name).cloned().unwrap_or_default();
+        self.planned_by(watch);
+        self.announce(routes, watch, &state, now);
+    }
+
+    fn planned_by(&mut self, watch: &Watch) {
+        self.kind = Some(watch.kind.clone());
+        self.address = Some(watch.address.clone());
+        self.max_retries = Some(watch.policy.max_retries.get());
+        self.alarms = Some(watch.policy.alarms);
+    }
+
+    /// Says who is notified of it, and who is not.
+    fn announce(&mut self, routes: &Routes, watch: &Watch, state: &MonitorState, now: Now) {
+        let policy = &watch.policy;
+        self.announcement = Some(Announcement::of(routes, policy, state, now).to_string());
+        let left_out = routes.exclusions(policy);
+        self.left_out = left_out
+            .map(|(id, why)| (id.to_owned(), why.to_string()))
+            .collect();
+    }
+
     fn remembered(name: &str, state: &MonitorState) -> Self {
         let condition = Condition::of(state);
         Self {
             name: name.to_owned(),
-            kind: None,
-            address: None,
             state: condition,
             since: match condition {
                 Condition::Down => state.last_alarm_started,
@@ -245,15 +316,10 @@ impl MonitorStatus {
             unknown_since: state.own.unknown_since,
             last_checked: state.last_checked,
             last_response_time_ms: state.last_response_time.map(millis),
-            checking: false,
-            next_check: None,
-            next_reminder: None,
             notified_count: state.notified_count,
             down_count: state.down_count,
-            max_retries: None,
-            alarms: None,
-            device: None,
-            parts: Vec::new(),
+            last_heartbeat: state.last_successful_heartbeat,
+            ..Self::default()
         }
     }
 }
@@ -321,6 +387,7 @@ pub(super) struct StatusSnapshot {
     pub(super) now: Now,
     /// The site without its monitors.
     pub(super) site: SiteStatus,
+    pub(super) routes: Routes,
     pub(super) monitors: Vec<MonitorSnapshot>,
 }
 
@@ -331,6 +398,8 @@ pub(super) struct MonitorSnapshot {
     pub(super) checking: bool,
     pub(super) next_check: Option<Mono>,
     pub(super) next_reminder: Option<Mono>,
+    pub(super) next_heartbeat: Option<Mono>,
+    pub(super) warning: Option<Box<str>>,
     pub(super) parts: Vec<MonitorSnapshot>,
 }
 
@@ -364,14 +433,12 @@ impl SiteStatus {
 impl MonitorStatus {
     /// What a plan says of a monitor.
     fn planned(watch: &Watch) -> Self {
-        Self {
+        let mut status = Self {
             name: watch.name.clone(),
-            kind: Some(watch.kind.clone()),
-            address: Some(watch.address.clone()),
-            max_retries: Some(watch.policy.max_retries.get()),
-            alarms: Some(watch.policy.alarms),
             ..Self::default()
-        }
+        };
+        status.planned_by(watch);
+        status
     }
 }
 
@@ -382,7 +449,7 @@ impl StatusSnapshot {
         site.monitors = self
             .monitors
             .iter()
-            .map(|snapshot| snapshot.status(now))
+            .map(|snapshot| snapshot.status(&self.routes, now))
             .collect();
         site.monitors.sort_by(|a, b| a.name.cmp(&b.name));
         site
@@ -390,20 +457,23 @@ impl StatusSnapshot {
 }
 
 impl MonitorSnapshot {
-    fn status(&self, now: Now) -> MonitorStatus {
+    fn status(&self, routes: &Routes, now: Now) -> MonitorStatus {
         let watch = self.monitor.watch();
-        MonitorStatus {
-            kind: Some(watch.kind.clone()),
-            address: Some(watch.address.clone()),
+        let wall = |at: Option<Mono>| at.map(|at| now.wall_of(at));
+        let parts = self.parts.iter();
+        let mut status = MonitorStatus {
             checking: self.checking,
-            next_check: self.next_check.map(|at| now.wall_of(at)),
-            next_reminder: self.next_reminder.map(|at| now.wall_of(at)),
-            max_retries: Some(watch.policy.max_retries.get()),
-            alarms: Some(watch.policy.alarms),
+            next_check: wall(self.next_check),
+            next_reminder: wall(self.next_reminder),
+            next_heartbeat: wall(self.next_heartbeat),
+            warning: self.warning.as_deref().map(str::to_owned),
             device: self.device.clone(),
-            parts: self.parts.iter().map(|part| part.status(now)).collect(),
+            parts: parts.map(|part| part.status(routes, now)).collect(),
             ..MonitorStatus::remembered(&watch.name, &self.state)
-        }
+        };
+        status.planned_by(watch);
+        status.announce(routes, watch, &self.state, now);
+        status
     }
 }
 

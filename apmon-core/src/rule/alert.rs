@@ -96,8 +96,6 @@ pub fn after_check(
         Some(Transition::Outage) => {
             state.last_alarm_started = Some(now.wall);
             state.mono.alarm_started = Some(now.mono);
-            state.last_notified = None;
-            state.mono.notified = None;
             state.notified_count = 0;
             state.own.incident = Some(builder.incident_id("outage"));
             notifications.extend(builder.outage_notification(state));
@@ -162,6 +160,12 @@ fn address(
     effects.notifications = notifications
         .filter_map(|notification| routes.address(notification, policy, &mut state.own))
         .collect();
+    let sent = effects
+        .notifications
+        .iter()
+        .map(|addressed| &addressed.notification);
+    let end = sent.rev().find(|notification| notification.kind.ends_outage());
+    state.last_notified = end.map(|end| end.at).or(state.last_notified);
 }
 
 /// Decides which ends of earlier incidents are sent now, after the site file was read: those
@@ -192,12 +196,12 @@ pub fn reminder_due(policy: &Policy, state: &MonitorState, now: Now) -> Option<M
         return None;
     }
     match state.last_notified {
-        // Down, but not announced: alarms were off when it began.
-        None => Some(now.mono),
-        Some(last) => {
+        Some(last) if state.notified_count > 0 => {
             let last = state.mono.notified.unwrap_or_else(|| now.mono_of(last));
             Some(last.plus(reminder_wait(policy, state)))
         }
+        // Down, but not announced: alarms were off when it began.
+        _ => Some(now.mono),
     }
 }
 
@@ -255,7 +259,6 @@ pub fn removed(context: &RuleContext, watch: &Watch, state: &mut MonitorState, n
     }
     state.down_count = 0;
     state.notified_count = 0;
-    state.last_notified = None;
     let unknown_end = builder.unknown_removed_notification(state);
     state.own.up_since = None;
     state.own.alarms_off_since = None;

@@ -1,8 +1,9 @@
 //! When a heartbeat is sent: at its due moment, and only after a check that succeeded just
 //! before it. So the check starts early by the time that it usually takes.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
+use super::announcement::in_time;
 use crate::time::Mono;
 
 /// Minimum time by which the check starts before the due moment: covers the timer's granularity
@@ -24,6 +25,25 @@ pub(crate) enum SendDecision {
     No,
     /// A heartbeat at this moment, which may be now.
     At(Mono),
+}
+
+/// Why no heartbeat follows from a check.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NoHeartbeat {
+    /// The check did not find the target up.
+    NotUp,
+    /// It is not due for this time.
+    NotDue(Duration),
+}
+
+/// A clause about the monitor: `heartbeat not due for 12 secs`.
+impl fmt::Display for NoHeartbeat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotUp => f.write_str("no heartbeat, because it is not up"),
+            Self::NotDue(left) => write!(f, "heartbeat not due for {}", in_time(*left)),
+        }
+    }
 }
 
 impl HeartbeatTimer {

@@ -1,13 +1,14 @@
 //! Decides which channels get a notification.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, fmt, time::Duration};
 
 use jiff::Timestamp;
 
 use crate::{
     monitor::Policy,
-    notification::{ChannelClass, Notification, NotificationKind, OutboxEntry, Switches},
+    notification::{ChannelClass, Notification, NotificationKind, OutboxEntry, Switch, Switches},
     state::{OwedEnd, OwnState, RETENTION_AFTER_REMOVAL},
+    text::printable,
 };
 
 /// The part of a channel that decides which notifications it gets.
@@ -65,6 +66,34 @@ enum EndDue {
     Later,
     /// Never: the channel takes no ends.
     Never,
+}
+
+/// Why a channel does not get all notifications about a monitor.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Exclusion {
+    /// The monitor switches its class off.
+    Class(ChannelClass),
+    /// It is the fallback of these channels.
+    FallbackOf(Vec<String>),
+    /// These switches of the channel are off.
+    Switches(Vec<Switch>),
+}
+
+/// A clause about the channel: `gets nothing about it (email: no)`.
+impl fmt::Display for Exclusion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Class(class) => write!(f, "gets nothing about it ({}: no)", class.name()),
+            Self::FallbackOf(ids) => {
+                let ids: Vec<_> = ids.iter().map(|id| printable(id)).collect();
+                write!(f, "gets only what {} cannot deliver", ids.join(" and "))
+            }
+            Self::Switches(switches) => {
+                let names: Vec<_> = switches.iter().map(|switch| switch.as_str()).collect();
+                write!(f, "gets no {}", names.join(" and no "))
+            }
+        }
+    }
 }
 
 /// Whether a notification that its channel could not deliver goes to the fallback.
@@ -303,6 +332,31 @@ impl Routes {
         self.routes
             .iter()
             .any(|route| route.fallback.as_ref().is_some_and(|fallback| fallback.to == id))
+    }
+
+    /// The channels that do not get everything about a monitor with this policy, and why.
+    pub(crate) fn exclusions<'a>(
+        &'a self,
+        policy: &'a Policy,
+    ) -> impl Iterator<Item = (&'a str, Exclusion)> + 'a {
+        const ALL: [Switch; 3] = [Switch::Outages, Switch::Reminders, Switch::Recoveries];
+        let exclusion = move |route: &Route| {
+            let off = || ALL.into_iter().filter(|switch| !route.switches.are_on(*switch));
+            let leads_here = |other: &&Route| {
+                let fallback = other.fallback.as_ref();
+                fallback.is_some_and(|fallback| fallback.to == route.id)
+            };
+            let leading = self.routes.iter().filter(leads_here);
+            let leading: Vec<String> = leading.map(|other| other.id.clone()).collect();
+            match (&route.class, leading.is_empty()) {
+                (Some(class), _) if route.is_class_off(policy) => Some(Exclusion::Class(class.clone())),
+                (_, false) => Some(Exclusion::FallbackOf(leading)),
+                (_, true) if off().next().is_some() => Some(Exclusion::Switches(off().collect())),
+                (_, true) => None,
+            }
+        };
+        let routes = self.routes.iter();
+        routes.filter_map(move |route| Some((route.id.as_str(), exclusion(route)?)))
     }
 
     /// The ids of all channels, in their order.

@@ -7,7 +7,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::text::printable;
 
-/// Formats a duration: `0 secs`, `1 mins 3 secs`, `2 hours 5 mins`, `3 days 4 hours`.
+/// Formats a duration: `0 secs`, `1 mins 3 secs`, `2 hrs 5 mins`, `3 days 4 hrs`.
 #[must_use]
 pub fn duration(duration: Duration) -> String {
     let secs = duration.as_secs();
@@ -15,8 +15,8 @@ pub fn duration(duration: Duration) -> String {
     match (days, hours, mins) {
         (0, 0, 0) => format!("{secs} secs"),
         (0, 0, _) => format!("{mins} mins {} secs", secs % 60),
-        (0, ..) => format!("{hours} hours {mins} mins"),
-        _ => format!("{days} days {hours} hours"),
+        (0, ..) => format!("{hours} hrs {mins} mins"),
+        _ => format!("{days} days {hours} hrs"),
     }
 }
 
@@ -186,9 +186,9 @@ mod tests {
             (60, "1 mins 0 secs"),
             (63, "1 mins 3 secs"),
             (3_599, "59 mins 59 secs"),
-            (7_500, "2 hours 5 mins"),
-            (86_399, "23 hours 59 mins"),
-            (273_600, "3 days 4 hours"),
+            (7_500, "2 hrs 5 mins"),
+            (86_399, "23 hrs 59 mins"),
+            (273_600, "3 days 4 hrs"),
         ] {
             assert_eq!(duration(Duration::from_secs(secs)), words);
         }

@@ -309,7 +309,7 @@ async fn the_status_shows_the_device_as_last_polled() {
     assert!(json["monitors"][1]["device"].is_null());
     assert_eq!(serde_json::from_value::<SiteStatus>(json).unwrap(), status);
     daemon.stop().await;
-    let remembered = SiteStatus::from_snapshot("s", status.at, &site.store.snapshot());
+    let remembered = SiteStatus::from_snapshot("s", status.at, &site.store.snapshot(), None);
     assert_eq!(remembered.monitors[0].device, None);
 }
 

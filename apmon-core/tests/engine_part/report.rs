@@ -121,7 +121,7 @@ async fn the_status_lists_the_parts_of_a_monitor_below_it() {
     assert_eq!(serde_json::from_str::<SiteStatus>(&json).unwrap(), status);
 
     stage.stop().await;
-    let remembered = SiteStatus::from_snapshot("home", status.at, &store.snapshot());
+    let remembered = SiteStatus::from_snapshot("home", status.at, &store.snapshot(), None);
     let outline = |status: &SiteStatus| -> Vec<_> {
         let monitors = status.monitors.iter().map(|monitor| {
             let parts = monitor.parts.iter().map(|part| (part.name.clone(), part.state));

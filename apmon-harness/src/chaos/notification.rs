@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn the_suffix_of_a_late_delivery_is_removed() {
         assert_eq!(
-            plain("m is UP (h), lasted 1 secs (delivered 2 hours 0 mins late)"),
+            plain("m is UP (h), lasted 1 secs (delivered 2 hrs 0 mins late)"),
             "m is UP (h), lasted 1 secs"
         );
         assert_eq!(

@@ -276,6 +276,14 @@ fn check_request(section: &mut Section<'_>, options: &WebhookOptions) {
     {
         section.error("request_encoding", "JSON needs request_method POST");
     }
+    let prefix = options.request_prefix.as_ref().map(Secret::reveal);
+    if options.request_encoding == Some(RequestEncoding::Json) && prefix.is_some_and(is_form) {
+        section.hint(
+            "request_prefix",
+            "consists of form fields (name=value&...), which request_encoding: JSON sends inside the text of the \
+             message; use request_encoding: URL, or the preset of the service",
+        );
+    }
     for name in option_names().iter().chain(file_option_names()) {
         if section.has(name) {
             section.misplaced(name, "is an option of presets, but no preset is given");
@@ -292,6 +300,20 @@ fn refuse_both(section: &mut Section<'_>, name: &str) {
             format!("cannot be combined with {name}; remove one of them"),
         );
     }
+}
+
+/// Whether a prefix begins a form: `token=...&message=`.
+fn is_form(prefix: &str) -> bool {
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+    };
+    prefix.ends_with('=')
+        && prefix
+            .split('&')
+            .all(|field| field.split_once('=').is_some_and(|(name, _)| is_name(name)))
 }
 
 fn check_preset(section: &mut Section<'_>, options: &WebhookOptions, preset: &Preset) {

@@ -289,6 +289,18 @@ fn failure(error: &hyper::Error, meter: &Meter) -> Failure {
     }
 }
 
+/// The name of an error code (RFC 9113 section 7), which h2 has only for debugging; else its number.
+fn reason_name(reason: h2::Reason) -> String {
+    let name = format!("{reason:?}");
+    match name
+        .chars()
+        .all(|c| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit())
+    {
+        true => name,
+        false => format!("error {:#x}", u32::from(reason)),
+    }
+}
+
 fn unreadable_failure(error: &Unreadable) -> Failure {
     Failure::new(FailureClass::Protocol, format!("request: {error}"))
 }
@@ -296,7 +308,7 @@ fn unreadable_failure(error: &Unreadable) -> Failure {
 fn of_http2(error: &h2::Error) -> Failure {
     let code = error
         .reason()
-        .map_or_else(|| excerpt(&error.to_string(), 80), |reason| format!("{reason:?}"));
+        .map_or_else(|| excerpt(&error.to_string(), 80), reason_name);
     let (class, words) = match error {
         _ if error.is_remote() && error.is_go_away() => (
             FailureClass::Closed,

@@ -127,6 +127,17 @@ impl HttpOptions {
         transport: Transport,
     ) -> Option<Plan> {
         let content_type = self.content_type(section);
+        if let Some(status) = self.expect.as_ref().map(Text::as_str)
+            && status.len() == 3
+            && status
+                .parse()
+                .is_ok_and(|status: u16| (100..600).contains(&status))
+        {
+            section.hint(
+                "expect",
+                format!("is searched in the body of the answer; for the status use expect_status: {status}"),
+            );
+        }
         let headers = self.headers(section);
         if section.has("expect_status") && self.expect_status.is_empty() && !section.is_wrong("expect_status")
         {

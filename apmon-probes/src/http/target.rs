@@ -128,8 +128,10 @@ impl Target {
     pub(crate) fn follow(&self, location: &str) -> Result<Self, String> {
         let url = self.url.join(location).map_err(|error| error.to_string())?;
         if !matches!(url.scheme(), "http" | "https") {
+            // `mailto:` and the like have no host.
+            let slashes = if url.cannot_be_a_base() { "" } else { "//" };
             return Err(format!(
-                "{}:// is neither http:// nor https://",
+                "{}:{slashes} is neither http:// nor https://",
                 excerpt(url.scheme(), 40)
             ));
         }
@@ -221,6 +223,10 @@ mod tests {
         assert_eq!(
             from.follow("ftp://nas.lan/").err().unwrap(),
             "ftp:// is neither http:// nor https://"
+        );
+        assert_eq!(
+            from.follow("mailto:a@nas.lan").err().unwrap(),
+            "mailto: is neither http:// nor https://"
         );
         assert!(from.follow("http://[::").is_err());
     }

@@ -8,6 +8,7 @@ use bytes::{Buf as _, Bytes};
 use h3::{
     client::RequestStream,
     error::{Code, ConnectionError as H3ConnectionError, LocalError, StreamError},
+    quic::ConnectionErrorIncoming,
 };
 use hyper::Version;
 use quinn::{
@@ -387,7 +388,17 @@ fn of_connection(error: &H3ConnectionError) -> Failure {
             error: LocalError::Application { code, reason, .. },
             ..
         } => invalid(*code, reason),
-        other => request_failed(FailureClass::Protocol, &other.to_string()),
+        H3ConnectionError::Remote {
+            0: ConnectionErrorIncoming::ApplicationClose { error_code, .. },
+            ..
+        } => {
+            let code = Code::from(*error_code);
+            request_failed(
+                FailureClass::Closed,
+                &format!("the server closed the connection ({code})"),
+            )
+        }
+        _ => request_failed(FailureClass::Closed, "the connection ended"),
     }
 }
 
@@ -409,7 +420,11 @@ fn of_stream(error: &StreamError) -> Failure {
         }
         StreamError::ConnectionError { 0: error, .. } => of_connection(error),
         StreamError::StreamError { code, reason, .. } => invalid(*code, reason),
-        other => request_failed(FailureClass::Protocol, &other.to_string()),
+        StreamError::HeaderTooBig { actual_size, .. } => request_failed(
+            FailureClass::Protocol,
+            &format!("the headers of the answer are too large ({actual_size} bytes)"),
+        ),
+        _ => request_failed(FailureClass::Protocol, "the stream ended"),
     }
 }
 

@@ -80,11 +80,12 @@ impl TlsOptions {
             section.error("ssl_fingerprint", "must not be an empty list");
         }
         if let Some(missing) = missing {
-            // The others say how servers are judged to which the monitor is redirected.
+            // Rule 20. The others say how servers are judged to which the monitor is redirected.
             let keys: &[&str] = match may_follow {
-                true => &["ssl_fingerprint"],
+                true => &["ssl_fingerprint", "ignore_ssl_expiry"],
                 false => &[
                     "ssl_fingerprint",
+                    "ignore_ssl_expiry",
                     "ssl_verify",
                     "ssl_ca_file",
                     "sni",
@@ -97,6 +98,12 @@ impl TlsOptions {
                     section.misplaced(key, missing);
                 }
             }
+        }
+        if self.ssl_fingerprint.iter().any(Fingerprint::is_placeholder) {
+            section.hint(
+                "ssl_fingerprint",
+                "is all zeros, as in examples, so every certificate is refused; use the one that apmon pin prints",
+            );
         }
         let sni = self.sni.as_ref().and_then(|name| read_sni(name, section));
         let pinned = section.has("ssl_fingerprint");

@@ -80,6 +80,12 @@ impl Kind for Port {
     ) -> Option<Blueprint> {
         let port = section.require("port", options.port);
         let mac = section.require("mac", options.mac);
+        if let Some(group) = mac.and_then(group) {
+            section.error(
+                "mac",
+                format!("must be the address of one station, not a {group} address"),
+            );
+        }
         let target = Target::read(section, agent);
         if options.ignore_unplaced {
             section.hint("ignore_unplaced", UNPLACED_HINT);
@@ -96,6 +102,15 @@ impl Kind for Port {
                 cache: DeviceCache::default(),
             })
         }))
+    }
+}
+
+/// What an address is that belongs to no single station (IEEE 802, the I/G bit).
+fn group(mac: Mac) -> Option<&'static str> {
+    match mac.bytes() {
+        [0xff, 0xff, 0xff, 0xff, 0xff, 0xff] => Some("broadcast"),
+        [first, ..] if first & 1 == 1 => Some("multicast"),
+        _ => None,
     }
 }
 

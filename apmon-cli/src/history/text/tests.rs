@@ -274,7 +274,11 @@ fn shown(
         single: monitor.is_some(),
     };
     let mut out = Vec::new();
-    write(&mut out, &[site], &TimeFrame::new(days, now(), berlin())).unwrap();
+    let frame = TimeFrame {
+        width: Some(100),
+        ..TimeFrame::new(days, now(), berlin())
+    };
+    write(&mut out, &[site], &frame).unwrap();
     String::from_utf8(out).unwrap()
 }
 

@@ -123,7 +123,7 @@ fn shown(status: SiteStatus, daemon_error: Option<ApiError>) -> String {
         status,
         daemon_error,
     };
-    let text = render(&report, &zone());
+    let text = render(&report, &zone(), Some(100));
     for line in text.lines() {
         assert!(line.chars().count() <= 100, "{line}");
     }

@@ -11,8 +11,9 @@ use crate::{
     config::{
         channel::Lists,
         diagnostic::{ConfigError, Diagnostic, deduplicated},
+        field::fields_of,
         hint,
-        monitor::{MonitorEntry, read_monitor},
+        monitor::{MonitorEntry, MonitorOptions, read_monitor},
         position::{FileId, Position},
         section::{Diagnostics, MOST_HINTS, Section},
         site::SiteOptions,
@@ -41,9 +42,14 @@ pub(super) fn site_file(
     let mut reader = Reader {
         tables,
         errors: tree.errors,
+        misplaced: Vec::new(),
         diagnostics: Diagnostics::default(),
     };
     let file = reader.file(path, &tree.root);
+    if !reader.errors.is_empty() {
+        // They explain what is missing elsewhere.
+        reader.errors.append(&mut reader.misplaced);
+    }
     let errors = deduplicated(reader.errors);
     match file {
         Some(mut file) if errors.is_empty() => {
@@ -59,6 +65,8 @@ pub(super) fn site_file(
 struct Reader<'a> {
     tables: &'a Tables<'a>,
     errors: Vec<Diagnostic>,
+    /// Options that stand where sections do: no errors by themselves.
+    misplaced: Vec<Diagnostic>,
     diagnostics: Diagnostics,
 }
 
@@ -144,6 +152,16 @@ impl Reader<'_> {
         if SECTIONS.contains(&key) || key == PROCESS || key.starts_with("x-") {
             return;
         }
+        if self.is_option(key) {
+            self.misplaced.push(Diagnostic {
+                at: entry.at,
+                within: String::new(),
+                text: format!(
+                    "\"{}\" is an option, not a section: indent it below \"site\", or below the \"- \" of its monitor",
+                    shown_name(key, 60)
+                ),
+            });
+        }
         let hint = (self.diagnostics.warnings.len() < MOST_HINTS)
             .then(|| nearest(key, SECTIONS))
             .flatten()
@@ -154,6 +172,14 @@ impl Reader<'_> {
             within: String::new(),
             text: format!("unknown section \"{}\" is ignored{hint}", shown_name(key, 60)),
         });
+    }
+
+    /// Whether a site or a monitor has an option of this name.
+    fn is_option(&self, key: &str) -> bool {
+        let mut kinds = self.tables.kinds.iter();
+        fields_of::<SiteOptions>().contains(&key)
+            || fields_of::<MonitorOptions>().contains(&key)
+            || kinds.any(|kind| kind.fields().contains(&key))
     }
 
     fn site(&mut self, node: &Node, file: &mut SiteFile) {

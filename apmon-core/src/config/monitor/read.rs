@@ -11,9 +11,10 @@ use crate::{
     blueprint::Blueprint,
     config::{
         file::Tables,
+        foreign,
         position::Position,
         section::{Diagnostics, Section},
-        site::{RESERVED_NAMES, SiteOptions, check_heartbeat, check_pacing},
+        site::{RESERVED_NAMES, SiteOptions, check_heartbeat},
         value::{Count, Seconds, Text},
     },
     kind::MonitorKind,
@@ -52,7 +53,7 @@ pub(in crate::config) fn read_monitor(
     let address = section.require("address", address).map(Text::into_string);
     section.set_address(address.clone().unwrap_or_default());
     section.set_family(options.address_family.or(site.address_family).unwrap_or_default());
-    check_rules(&mut section, &options);
+    check_rules(&mut section, &options, site);
     let heartbeat = tables.heartbeat.and_then(|kind| kind.read(&mut section));
     let heartbeat = heartbeat.or_else(|| site.heartbeat_options.clone());
     let compiled = kind.and_then(|kind| kind.read(&mut section));
@@ -108,16 +109,18 @@ fn read_kind<'k>(
         return Some(*kind);
     }
     // The wording is that of rule 34.
-    if word == "snmp" {
+    if matches!(word, "snmp" | "switch") {
         section.error_text(
             "type",
-            "type 'snmp' is not valid. Did you mean type: ports?".into(),
+            format!("type '{word}' is not valid. Did you mean type: ports?"),
         );
         return None;
     }
     let built = kinds.iter().filter(|kind| kind.is_built());
     let names: Vec<_> = built.map(|kind| kind.name()).collect();
-    let hint = nearest(word, names.iter().copied())
+    let foreign = foreign::kind(word).filter(|kind| names.contains(kind));
+    let hint = foreign
+        .or_else(|| nearest(word, names.iter().copied()))
         .map(|word| format!("; did you mean {word}?"))
         .unwrap_or_default();
     section.error(
@@ -147,12 +150,54 @@ fn belongs_elsewhere(key: &str, kind: &dyn MonitorKind, kinds: &[&dyn MonitorKin
 }
 
 /// Checks the rules between common options (2, 3, 6, 9).
-fn check_rules(section: &mut Section<'_>, options: &MonitorOptions) {
-    check_pacing(section, options.notify_every_n_secs, options.check_every_n_secs);
+fn check_rules(section: &mut Section<'_>, options: &MonitorOptions, site: &SiteOptions) {
+    check_pacing(section, options, site);
     if section.has("after_every_n_notifications") && !section.has("notify_every_n_secs") {
         section.misplaced("after_every_n_notifications", "needs \"notify_every_n_secs\"");
     }
     check_heartbeat(section, options.heartbeat_url.as_ref());
+}
+
+/// Checks that reminders are not more frequent than checks (rule 2). In one section that is an
+/// error. Between the monitor's values and the site's or the defaults it is a warning: a site
+/// that APMonitor accepted must go on.
+fn check_pacing(section: &mut Section<'_>, options: &MonitorOptions, site: &SiteOptions) {
+    let (own_notify, own_check) = (options.notify_every_n_secs, options.check_every_n_secs);
+    let default = Policy::default();
+    let secs = |own: Option<Seconds>, site: Option<Seconds>, default: std::time::Duration| {
+        own.or(site).map_or(default.as_secs(), Seconds::get)
+    };
+    let notify = secs(own_notify, site.notify_every_n_secs, default.notify_every);
+    let check = secs(own_check, site.check_every_n_secs, default.check_every);
+    if notify >= check {
+        return;
+    }
+    if own_notify.is_some() && own_check.is_some() {
+        section.error(
+            "notify_every_n_secs",
+            format!("must not be less than check_every_n_secs ({notify} < {check})"),
+        );
+        return;
+    }
+    let origin = |own: bool, site: bool| match (own, site) {
+        (true, _) => "",
+        (false, true) => ", the site's value",
+        (false, false) => ", the default",
+    };
+    let of_notify = origin(own_notify.is_some(), site.notify_every_n_secs.is_some());
+    let of_check = origin(own_check.is_some(), site.check_every_n_secs.is_some());
+    match (own_notify, own_check) {
+        (Some(_), None) => section.warn(
+            "notify_every_n_secs",
+            format!("is less than check_every_n_secs ({notify} < {check}{of_check}): reminders would repeat the result of an old check"),
+        ),
+        (None, Some(_)) => section.warn(
+            "check_every_n_secs",
+            format!("is more than notify_every_n_secs ({check} > {notify}{of_notify}): reminders would repeat the result of an old check"),
+        ),
+        // The site says it once.
+        _ => {}
+    }
 }
 
 #[allow(clippy::too_many_arguments)] // the parts of one struct

@@ -89,7 +89,7 @@ fn errors_in_them_are_reported_with_their_positions() {
         ),
         (
             "apmon: {web: }\n",
-            "a.yaml:5:12: apmon.web: must be a section of options, found nothing",
+            "a.yaml:5:12: apmon.web: must be a section of options, found nothing; are its options indented below it?",
         ),
     ] {
         assert_eq!(site("a.yaml", more).unwrap_err(), error, "{more}");

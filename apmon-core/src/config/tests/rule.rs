@@ -48,7 +48,7 @@ fn rules_2_3_and_9_one_option_needs_another() {
                     "7:24: monitor \"a\": \"notify_every_n_secs\" must not be less than check_every_n_secs (59 < 60)",
                 ],
             ),
-            // The rule applies only if both are written.
+            // Across sections it is a warning.
             ("notify_every_n_secs: 1", &[]),
             ("check_every_n_secs: 3600", &[]),
             (
@@ -78,14 +78,51 @@ fn rules_2_3_and_9_one_option_needs_another() {
         in_site,
         &[
             ("check_every_n_secs: 60\nnotify_every_n_secs: 600", &[]),
-            (
-                "check_every_n_secs: 60\nnotify_every_n_secs: 30",
-                &["4:24: site: \"notify_every_n_secs\" must not be less than check_every_n_secs (30 < 60)"],
-            ),
+            // APMonitor has the rule for monitors only.
+            ("check_every_n_secs: 60\nnotify_every_n_secs: 30", &[]),
             // A site has a default for the other option.
             ("after_every_n_notifications: 5", &[]),
         ],
     );
+}
+
+#[test]
+fn rule_2_is_a_warning_where_the_values_come_from_different_sections() {
+    let why = "reminders would repeat the result of an old check";
+    for (text, expected) in [
+        (in_ping("check_every_n_secs: 60"), vec![]),
+        (
+            in_ping("check_every_n_secs: 3600"),
+            vec![format!(
+                "6:23: monitor \"a\": \"check_every_n_secs\" is more than notify_every_n_secs (3600 > 600, the default): {why}"
+            )],
+        ),
+        (
+            in_ping("notify_every_n_secs: 1"),
+            vec![format!(
+                "6:24: monitor \"a\": \"notify_every_n_secs\" is less than check_every_n_secs (1 < 60, the default): {why}"
+            )],
+        ),
+        (
+            in_site("notify_every_n_secs: 30"),
+            vec![format!(
+                "3:24: site: \"notify_every_n_secs\" is less than check_every_n_secs (30 < 60): {why}"
+            )],
+        ),
+        (
+            in_site("check_every_n_secs: 900"),
+            vec![format!(
+                "3:23: site: \"check_every_n_secs\" is more than notify_every_n_secs (900 > 600, the default): {why}"
+            )],
+        ),
+    ] {
+        let warnings = valid(&text).warnings;
+        let warnings: Vec<_> = warnings
+            .iter()
+            .map(|warning| format!("{}:{}: {warning}", warning.at.line, warning.at.column))
+            .collect();
+        assert_eq!(warnings, expected, "{text}");
+    }
 }
 
 #[test]
@@ -217,6 +254,10 @@ fn rule_34_the_type_snmp_is_now_ports() {
     assert_eq!(
         errors(&in_monitor("snmp", "snmp://h", "")),
         ["3:9: monitor \"a\": type 'snmp' is not valid. Did you mean type: ports?"]
+    );
+    assert_eq!(
+        errors(&in_monitor("switch", "snmp://h", "")),
+        ["3:9: monitor \"a\": type 'switch' is not valid. Did you mean type: ports?"]
     );
 }
 

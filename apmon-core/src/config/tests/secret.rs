@@ -190,7 +190,10 @@ fn a_key_that_contains_a_secret_is_masked() {
             "unknown option \"token***\"; did you mean \"token\"?",
         ),
         ("{'passwrod hunter2': 1}", "unknown option \"passwrod***\""),
-        ("{hunter2: 1}", "unknown option \"***\""),
+        (
+            "{hunter2: 1}",
+            "unknown option, whose name is not shown because it may be a secret",
+        ),
         (
             "{headers: {'X: hunter2': [a]}}",
             "\"headers.X***\" must be text, found a list",

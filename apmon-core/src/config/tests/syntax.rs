@@ -39,7 +39,10 @@ fn a_syntax_error_ends_the_reading_after_one_notification() {
                 "site:\n  name: \u{1}lab\n",
                 &["2:9: text cannot begin with \\u{1}; put it in quotes"],
             ),
-            ("site: {name: \"Lab}\nmonitors: []\n", &["1:14: unclosed quote"]),
+            (
+                "site: {name: \"Lab}\nmonitors: []\n",
+                &["1:14: the quote \" that begins here is not closed"],
+            ),
             (
                 "site: {name: Lab]\n",
                 &["1:7: mismatched bracket '{' closed by ']'"],
@@ -90,7 +93,7 @@ fn json_is_read_with_its_tabs_and_escapes() {
     assert_eq!(
         errors(text),
         [
-            "3:11: site: \"name\" has no value; give one or remove the line",
+            "3:11: site: \"name\" has no value; give one",
             "4:18: site: \"max_threads\" must be a whole number, not \"1.5\"",
             "6:3: \"max_retries\" is already given on line 5",
             "8:14: \"monitors\" must be a list, found a section",

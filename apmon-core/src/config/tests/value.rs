@@ -156,7 +156,9 @@ fn numbers_outside_their_range_are_refused() {
             ),
             (
                 "60s",
-                &["6:23: monitor \"a\": \"check_every_n_secs\" must be a whole number, not \"60s\""],
+                &[
+                    "6:23: monitor \"a\": \"check_every_n_secs\" must be a whole number, not \"60s\"; write 60",
+                ],
             ),
             (
                 "1.5",

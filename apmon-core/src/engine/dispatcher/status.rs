@@ -34,6 +34,7 @@ impl Dispatcher {
         StatusSnapshot {
             now,
             monitors: monitors.collect(),
+            routes: self.context.routes.clone(),
             site: SiteStatus {
                 site: self.context.site.clone(),
                 at: now.wall,
@@ -63,6 +64,8 @@ fn of_runtime(runtime: &MonitorRuntime) -> MonitorSnapshot {
         checking: runtime.check_phase != CheckPhase::Idle,
         next_check: runtime.check_at(),
         next_reminder: runtime.reminder,
+        next_heartbeat: runtime.next_heartbeat(),
+        warning: runtime.warning.clone(),
         parts: Vec::new(),
     }
 }

@@ -129,8 +129,6 @@ impl NotificationBuilder<'_> {
     pub(super) fn recovery_notification(&self, state: &mut MonitorState) -> Option<Notification> {
         let count = std::mem::take(&mut state.notified_count);
         let incident = state.own.incident.take();
-        state.last_notified = None;
-        state.mono.notified = None;
         if count == 0 {
             return None;
         }
