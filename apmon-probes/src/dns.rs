@@ -12,8 +12,8 @@ mod record;
 use std::{net::SocketAddr, sync::Arc};
 
 use apmon_core::{
-    Blueprint, Check, Failure, Kind, Outcome, Phase, Probe,
-    config::{Host, Remote, Section, Text},
+    Blueprint, Check, Failure, Kind, Outcome, Phase, Probe, ProbeTarget,
+    config::{Section, Text},
     text::excerpt,
 };
 use async_trait::async_trait;
@@ -22,7 +22,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::{answer::Parsed, exchange::Exchange, question::Question};
-use crate::{endpoint::Endpoint, local::Local, recorder::CheckRecorder};
+use crate::{
+    endpoint::{self, Endpoint},
+    local::Local,
+    recorder::CheckRecorder,
+};
 
 pub use self::question::RecordKind;
 
@@ -120,9 +124,13 @@ struct DnsProbe {
 #[async_trait]
 impl Probe for DnsProbe {
     async fn probe(&self, check: &Check) -> Outcome {
-        let mut recorder = CheckRecorder::start();
+        let mut recorder = CheckRecorder::of(check);
         let result = self.check(check, &mut recorder).await;
-        recorder.finish(result, &self.local.network)
+        recorder.finish(result, check, &self.local.network)
+    }
+
+    fn target(&self) -> Option<ProbeTarget<'_>> {
+        Some(self.local.target(&self.plan.endpoint.remote))
     }
 }
 
@@ -133,7 +141,7 @@ impl DnsProbe {
             question,
             expect,
         } = &*self.plan;
-        let to = endpoint.resolve(check, recorder, &self.local).await?;
+        let to = endpoint.to(check, recorder)?;
         let exchange = Exchange::new(question, check)?;
         let answer = match exchange.over_udp(to, &self.local.network).await? {
             Some(answer) => {
@@ -166,15 +174,7 @@ impl DnsProbe {
         check: &Check,
         recorder: &mut CheckRecorder,
     ) -> Result<Message, Failure> {
-        // The server that was just queried, even if its name has moved meanwhile.
-        let server = Endpoint {
-            remote: Remote {
-                host: Host::Address(to.ip()),
-                resolve: self.plan.endpoint.remote.resolve,
-            },
-            port: to.port(),
-        };
-        let stream = server.connect(check, recorder, &self.local).await?;
+        let stream = endpoint::connect(to, check, recorder, &self.local).await?;
         exchange.over_tcp(stream).await
     }
 }

@@ -56,20 +56,19 @@ impl Carrier for QuicCarrier {
         recorder: &mut CheckRecorder,
         local: &Local,
     ) -> Result<HttpAnswer, Failure> {
-        let to = target.endpoint.resolve(check, recorder, local).await?;
-        Box::pin(request(plan, &self.0, to, target, post, check, recorder)).await
+        Box::pin(request(plan, &self.0, target, post, check, recorder, local)).await
     }
 }
 
-/// Requests `target` at `to` and judges the answer.
+/// Requests `target` and judges the answer.
 async fn request(
     plan: &Plan,
     endpoints: &Endpoints,
-    to: SocketAddr,
     target: &Target,
     post: Option<&Post>,
     check: &Check,
     recorder: &mut CheckRecorder,
+    local: &Local,
 ) -> Result<HttpAnswer, Failure> {
     let Some(name) = &target.tls else {
         return Err(Failure::new(
@@ -77,7 +76,12 @@ async fn request(
             format!("redirected to {}, which QUIC cannot reach", target.shown()),
         ));
     };
-    let (connection, chain) = connect(&plan.tls, endpoints, to, name, check, recorder).await?;
+    let client = Client {
+        tls: &plan.tls,
+        endpoints,
+        name,
+    };
+    let (connection, chain) = client.connect(&target.endpoint, check, recorder, local).await?;
     if let Some(certificate) = chain.first() {
         plan.tls.record_expiry(certificate, check, recorder);
     }
@@ -103,23 +107,74 @@ pub(crate) async fn certificates(
     recorder: &mut CheckRecorder,
     local: &Local,
 ) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let to = endpoint.resolve(check, recorder, local).await?;
-    let endpoints = Endpoints::default();
-    let (connection, chain) = connect(tls, &endpoints, to, name, check, recorder).await?;
+    let client = Client {
+        tls,
+        endpoints: &Endpoints::default(),
+        name,
+    };
+    let (connection, chain) = client.connect(endpoint, check, recorder, local).await?;
     connection.close(DONE, b"");
     Ok(chain)
 }
 
-/// Connects to `to`; returns the certificates shown there too.
+/// A connection, and the certificates that the server presented.
+type Connected = (quinn::Connection, Vec<CertificateDer<'static>>);
+
+/// How a connection is made.
+struct Client<'a> {
+    tls: &'a Tls,
+    endpoints: &'a Endpoints,
+    name: &'a ServerName<'static>,
+}
+
+impl Client<'_> {
+    /// Connects to the server at `endpoint`.
+    async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        check: &Check,
+        recorder: &mut CheckRecorder,
+        local: &Local,
+    ) -> Result<Connected, Failure> {
+        if let Some(to) = endpoint.turn(check) {
+            return self.connect_to(to, check, recorder).await;
+        }
+        let mut attempts = endpoint.onward(check, recorder, local).await?;
+        while let Some(attempt) = attempts.next_check() {
+            let Some(to) = endpoint.turn(&attempt) else { break };
+            match self.connect_to(to, &attempt, recorder).await {
+                Ok(connected) => {
+                    recorder.arrives(&attempts, &attempt, check);
+                    return Ok(connected);
+                }
+                Err(failure) if attempts.goes_on(&attempt, &failure) => {}
+                Err(failure) => return Err(attempts.failure(&attempt, failure)),
+            }
+        }
+        Err(attempts.all_failed())
+    }
+
+    async fn connect_to(
+        &self,
+        to: SocketAddr,
+        check: &Check,
+        recorder: &mut CheckRecorder,
+    ) -> Result<Connected, Failure> {
+        recorder.goes_to(to.ip());
+        let connected = connect(self, to, check, recorder).await?;
+        check.reached();
+        Ok(connected)
+    }
+}
+
+/// Connects to `to`.
 async fn connect(
-    tls: &Tls,
-    endpoints: &Endpoints,
+    Client { tls, endpoints, name }: &Client<'_>,
     to: SocketAddr,
-    name: &ServerName<'_>,
     check: &Check,
     recorder: &mut CheckRecorder,
-) -> Result<(quinn::Connection, Vec<CertificateDer<'static>>), Failure> {
-    let shared = endpoints.of(to)?;
+) -> Result<Connected, Failure> {
+    let shared = endpoints.of(to, check.source(to.ip()))?;
     let (client, verifier) = tls.for_quic(b"h3");
     let mut errors = shared.subscribe(to);
     check.step("connect", || format!("QUIC to {to}"));
