@@ -59,6 +59,7 @@
 mod answer;
 mod authority;
 mod client;
+mod connect;
 mod description;
 mod heartbeat;
 mod http_url;
