@@ -4,6 +4,7 @@
 
 mod client;
 mod host;
+mod sites;
 
 use std::{
     path::{Path, PathBuf},
@@ -12,7 +13,7 @@ use std::{
 
 use apmon_core::{Action, Actor, EngineError, Handle};
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Body,
@@ -22,6 +23,7 @@ use serde_json::{Value, json};
 
 use crate::{
     actor,
+    console::ascii_controls,
     registry::{SitePath, path_as_json, path_of},
     thread,
 };
@@ -29,6 +31,7 @@ use crate::{
 pub(crate) use self::{
     client::{ApiError, get, post},
     host::{Host, Listening},
+    sites::{ListedSite, ProcessSites},
 };
 
 /// Returns the status of the site, a `SiteStatus`.
@@ -39,7 +42,12 @@ pub(crate) const RETRY: &str = "/api/v1/notify/retry";
 
 /// Returns which site file the daemon runs, `{"site_file": "...", "given": "...", "pid": 1}`.
 const SITE: &str = "/api/v1/site";
+/// Returns the sites of the daemon, those that run and those that do not:
+/// `{"pid": 1, "sites": [{"site_file": "...", "running": false, "reason": "...", ...}]}`.
+const SITES: &str = "/api/v1/sites";
 
+/// The body of a request to retry.
+const EXAMPLE: &str = "{\"channel\": \"...\"}";
 /// The largest body of a request.
 const MAX_BODY: usize = 16 * 1024;
 /// How long to wait for the engine. It answers within a few milliseconds unless
@@ -72,10 +80,22 @@ pub(crate) fn site_of(socket: &Path, is_believed: impl Fn(u32) -> bool) -> Resul
     site.ok_or_else(|| ApiError::Failed("it does not say which site it runs".to_owned()))
 }
 
+/// The sites of the daemon at `socket`.
+pub(crate) fn sites_of(socket: &Path) -> Result<Vec<ListedSite>, ApiError> {
+    let answer = client::get_from(socket, SITES, SITE_TIMEOUT, |_| true)?;
+    let sites = serde_json::from_slice(&answer).ok().and_then(|object: Value| {
+        let sites = object["sites"].as_array()?.iter();
+        sites.map(ListedSite::of).collect()
+    });
+    sites.ok_or_else(|| ApiError::Failed("it does not say which sites it runs".to_owned()))
+}
+
 /// A site as its socket serves it.
-struct ServedSite {
-    engine: Handle,
-    file: SitePath,
+pub(crate) struct ServedSite {
+    pub(crate) engine: Handle,
+    pub(crate) file: SitePath,
+    /// All sites of the process.
+    pub(crate) sites: ProcessSites,
 }
 
 type Answer = Response<Full<Bytes>>;
@@ -106,7 +126,7 @@ async fn answer<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'st
 }
 
 async fn route<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'static>>(
-    ServedSite { engine, file }: &ServedSite,
+    ServedSite { engine, file, sites }: &ServedSite,
     uid: Option<u32>,
     request: Request<B>,
 ) -> Result<String, (StatusCode, String)> {
@@ -119,6 +139,7 @@ async fn route<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'sta
             only(&Method::GET)?;
             let status = engine.status().await.map_err(refused)?;
             serde_json::to_string(&status)
+                .map(|json| ascii_controls(&json))
                 .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
         }
         RETRY => {
@@ -137,14 +158,23 @@ async fn route<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'sta
             });
             Ok(object.to_string())
         }
+        SITES => {
+            only(&Method::GET)?;
+            Ok(sites.as_json().to_string())
+        }
         _ => Err((StatusCode::NOT_FOUND, "not found".into())),
     }
 }
 
-/// The user with this id. Its name may come from a server that does not answer: then its
-/// number must do.
+/// The user with this id.
 async fn actor(uid: Option<u32>) -> Actor {
-    let named = thread::run("user", move || Ok(actor::of(uid, SOCKET)));
+    named_in_time(uid, move || actor::of(uid, SOCKET)).await
+}
+
+/// What `lookup` returns. The name of a user may come from a server that does not answer: then
+/// the number must do.
+async fn named_in_time(uid: Option<u32>, lookup: impl FnOnce() -> Actor + Send + 'static) -> Actor {
+    let named = thread::run("user", move || Ok(lookup()));
     match tokio::time::timeout(NAME_TIMEOUT, named).await {
         Ok(Ok(actor)) => actor,
         _ => actor::numbered(uid, SOCKET),
@@ -156,19 +186,22 @@ async fn channel<B: Body<Error: std::error::Error + Send + Sync + 'static>>(
 ) -> Result<Option<String>, (StatusCode, String)> {
     let wrong = |text: String| (StatusCode::BAD_REQUEST, text);
     let body = Limited::new(request.into_body(), MAX_BODY);
-    let body = Box::pin(body)
-        .collect()
-        .await
-        .map_err(|error| wrong(error.to_string()))?;
+    let body = Box::pin(body).collect().await.map_err(|error| {
+        wrong(match error.is::<LengthLimitError>() {
+            true => format!("the body is longer than {MAX_BODY} bytes"),
+            false => format!("the body cannot be read: {error}"),
+        })
+    })?;
     let body = body.to_bytes();
     if body.is_empty() {
         return Ok(None);
     }
-    let value: Value = serde_json::from_slice(&body).map_err(|error| wrong(error.to_string()))?;
+    let value: Value = serde_json::from_slice(&body)
+        .map_err(|error| wrong(format!("the body is not JSON ({error}); send {EXAMPLE}")))?;
     match (value.as_object(), value.get("channel")) {
         (Some(_), None | Some(Value::Null)) => Ok(None),
         (_, Some(Value::String(channel))) => Ok(Some(channel.clone())),
-        _ => Err(wrong("the body must be {\"channel\": \"...\"}".into())),
+        _ => Err(wrong(format!("the body must be {EXAMPLE}"))),
     }
 }
 

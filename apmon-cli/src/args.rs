@@ -23,10 +23,10 @@ use crate::{
 /// Without a command it makes one pass over each site file: checks what is due,
 /// sends due notifications and exits; run it from cron. `apmon run` keeps running.
 ///
-/// Exit status of a pass: 0 all sites ran, whatever their state, or another pass
-/// is at work on them; 1 a site could not run (file, lock, state), could not save
-/// its state, lost notifications, or another pass on it hangs, but the others ran;
-/// 2 usage error.
+/// Exit status of a pass: 0 if each site ran, whatever its state, or was left to
+/// another pass that is at work on it; 1 if a site could not run (file, lock, state),
+/// could not save its state or lost notifications, or if another pass on it hangs (the
+/// other sites ran); 2 for a usage error.
 #[derive(Parser)]
 #[command(
     name = "apmon",
@@ -65,7 +65,7 @@ enum Verb {
     /// Shows the current status: monitors, channels, undelivered notifications.
     ///
     /// Asks the daemon; if none is running, reads the state file. Exit status:
-    /// 0 all sites were shown, whatever their state; 1 a site could not be shown,
+    /// 0 all sites were shown, whatever their state; 1 a site could not be shown;
     /// 2 usage error.
     Status(StatusArgs),
     /// Shows incidents, and availability by day, month and year.

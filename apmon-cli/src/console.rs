@@ -141,6 +141,9 @@ pub(crate) fn log_undelivered(prefix: &str, report: &PassReport, later: &str) {
 /// Escapes everything in `json` that could control a terminal, as JSON escapes it.
 /// Line breaks between values stay.
 pub(crate) fn ascii_controls(json: &str) -> String {
+    if let Cow::Borrowed(_) = safe_lines(json) {
+        return json.to_owned();
+    }
     let mut shown = String::with_capacity(json.len());
     for c in json.chars() {
         let mut one = [0; 4];

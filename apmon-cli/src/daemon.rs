@@ -65,6 +65,7 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
     let (stop, stopping) = watch::channel(false);
     let (hangup, _) = broadcast::channel(4);
     let mut signals = Signals::new()?;
+    let sites = api::ProcessSites::default();
     let host = api::Host::start()
         .inspect_err(|error| tracing::warn!("apmon status cannot ask this daemon: {error}"))
         .ok();
@@ -78,7 +79,10 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
     for (i, config) in configs.iter().enumerate() {
         match site::has_own_state(config, &configs[..i], &args.common, RunMode::Daemon) {
             Ok(()) => accepted.push(config.clone()),
-            Err(error) => console::log_error(config, &error),
+            Err(error) => {
+                console::log_error(config, &error);
+                sites.stopped(config, &error);
+            }
         }
     }
     let refused = unknown + configs.len() - accepted.len();
@@ -94,6 +98,7 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
             stopping: stopping.clone(),
             hangup: hangup.subscribe(),
             host: host.clone(),
+            sites: sites.clone(),
         };
         let ready = tokio::select! {
             ready = supervisor.ready() => ready,
@@ -102,6 +107,7 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
         };
         if let Err(error) = &ready {
             console::log_error(&supervisor.config, error);
+            sites.stopped(&supervisor.config, error);
         }
         plans.push((supervisor, ready));
     }
@@ -112,7 +118,7 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     log_stopped_sites(args.configs.len(), refused, waiting);
-    let mut sites: JoinSet<Stopped> = JoinSet::new();
+    let mut supervisors: JoinSet<Stopped> = JoinSet::new();
     let (mut all, mut started): (Vec<Published>, Vec<Published>) = (Vec::new(), Vec::new());
     for (supervisor, ready) in plans {
         let (sender, receiver) = watch::channel(None);
@@ -120,15 +126,15 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
             started.push(receiver.clone());
         }
         all.push(receiver);
-        sites.spawn(supervisor.run(ready, sender));
+        supervisors.spawn(supervisor.run(ready, sender));
     }
-    let code = until_stopped(&mut signals, &mut sites, &hangup, all, started).await;
+    let code = until_stopped(&mut signals, &mut supervisors, &hangup, all, started).await;
     tracing::info!("stopping");
     systemd::stopping();
     let _ = stop.send(true);
     let mut is_saved = true;
     let all_ended = async {
-        while let Some(stopped) = sites.join_next().await {
+        while let Some(stopped) = supervisors.join_next().await {
             is_saved &= stopped.is_ok_and(|stopped| stopped.is_saved);
         }
     };
@@ -140,7 +146,7 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
     if !ended {
         tracing::error!(
             "stopped before the state of {} was saved: the next start repeats what is not saved",
-            count(sites.len(), "site")
+            count(supervisors.len(), "site")
         );
     }
     Ok(match ended && is_saved {

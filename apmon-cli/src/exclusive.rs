@@ -8,6 +8,7 @@ use apmon_core::text::printable;
 use crate::{
     location::{self, Search, SiteLocation},
     options::CommonArgs,
+    registry::{self, Claim, SitePath},
     site::{self, RunMode},
     store::{self, Store},
 };
@@ -16,15 +17,38 @@ use crate::{
 /// daemon that does not answer. `note` describes the process to others that find the lock held;
 /// it may be empty.
 ///
+/// The site is this process's as long as it keeps the claim.
+///
 /// # Errors
 /// If a daemon runs it, or if the store cannot be opened.
-pub(crate) fn open(config: &Path, args: &CommonArgs, mode: RunMode, note: &str) -> anyhow::Result<Store> {
+pub(crate) fn open(
+    config: &Path,
+    args: &CommonArgs,
+    mode: RunMode,
+    note: &str,
+) -> anyhow::Result<(Store, Claim)> {
     let state_file = site::state_path(config, args, mode);
+    let file = SitePath::of(config);
+    // First, so that of two that start at the same moment only one comes further.
+    let claimed = match mode {
+        RunMode::Daemon => registry::claim_alone(&file),
+        RunMode::Pass => registry::claim_with_others(&file),
+    };
     let (daemon, search) = location::find_daemon(config);
     let is_of_daemon = |path: &Path| location::resolved(path) == location::resolved(&state_file);
     if let Some(daemon) = daemon.as_ref().filter(|daemon| !is_of_daemon(&daemon.state_file)) {
         return Err(daemon.is_running());
     }
+    let Ok(claim) = claimed else {
+        // The lock on the state, if that is the same, names its holder.
+        store::open_as(&state_file, args.trust_state_dir, note)?;
+        return Err(match daemon {
+            Some(daemon) => daemon.is_running(),
+            None => anyhow::anyhow!(
+                "another apmon is running this site, or has just started to, with its state elsewhere; try again when it has ended"
+            ),
+        });
+    };
     let mut warnings = match args.statefile.is_none() && !state_file.exists() {
         true => of_other_state(config, &state_file, &search),
         false => Vec::new(),
@@ -40,7 +64,7 @@ pub(crate) fn open(config: &Path, args: &CommonArgs, mode: RunMode, note: &str) 
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    Ok(store)
+    Ok((store, claim))
 }
 
 /// Warnings, when a site's state begins, of a daemon or a state that may be elsewhere.

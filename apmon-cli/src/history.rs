@@ -9,6 +9,7 @@ use std::{
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use apmon_core::{
@@ -26,7 +27,7 @@ use crate::location::{self, SiteLocation};
 #[derive(Args)]
 pub(crate) struct HistoryArgs {
     /// A site file (.yaml, .yml, .json), or the name of a site that a daemon runs. [default: all sites
-    /// that a daemon runs, or whose state is where apmon keeps it; only those in $STATE_DIRECTORY, if
+    /// that a daemon runs, or whose state is in a default directory; only those in $STATE_DIRECTORY, if
     /// that is set]
     #[arg(value_name = "CONFIG")]
     first: Option<String>,
@@ -141,6 +142,9 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
     io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
+/// How long the database of a site may be read: it may be anybody's.
+const READING_TIME: Duration = Duration::from_secs(30);
+
 /// Opens the history of a site. Also returns the monitors that were not asked for.
 fn open(location: SiteLocation, monitor: Option<&str>) -> anyhow::Result<(SiteHistory, Vec<String>)> {
     if Format::of(&location.state_file) == Format::Json {
@@ -154,7 +158,7 @@ fn open(location: SiteLocation, monitor: Option<&str>) -> anyhow::Result<(SiteHi
         );
     }
     let read_error = |error: StoreError| location.read_error(&error);
-    let history = History::open(&location.state_file).map_err(read_error)?;
+    let history = History::open_within(&location.state_file, READING_TIME).map_err(read_error)?;
     let mut monitors = history.monitors().map_err(read_error)?;
     let mut others = Vec::new();
     if let Some(wanted) = monitor {

@@ -4,6 +4,7 @@
 mod argument;
 mod listing;
 mod search;
+mod stopped;
 
 use std::{
     fmt,
@@ -23,7 +24,7 @@ pub(crate) use self::{
 use crate::{
     api::{self, ApiError},
     kinds,
-    registry::Survey,
+    registry::{SitePath, Survey},
 };
 
 /// Where the files of one site are.
@@ -84,8 +85,14 @@ impl SiteLocation {
         api::socket_of(&self.state_file)
     }
 
-    /// Adds to an error of the socket what the search has shown.
+    /// Adds to an error of the socket what the search has shown, and what the daemons of other
+    /// sites say of this one.
     pub(crate) fn daemon_error(&self, error: ApiError) -> ApiError {
+        if let (ApiError::NoDaemon, None, Some(config)) = (&error, self.daemon, &self.config)
+            && let Some(why) = stopped::reason(&SitePath::of(config), &Survey::take())
+        {
+            return why;
+        }
         match (error, self.daemon) {
             (ApiError::NoDaemon, Some(pid)) => ApiError::NoSocket(pid),
             // One may be running where this user may not search.

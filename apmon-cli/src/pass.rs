@@ -18,6 +18,7 @@ use crate::{
     console, exclusive, location, notify,
     options::CommonArgs,
     plural::count,
+    registry::Claim,
     runtime,
     site::{self, Process, RunMode},
     store::Store,
@@ -157,7 +158,7 @@ async fn pass(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::
         since: SystemClock::new().now().wall,
         longest: plan.longest_pass(),
     };
-    let Some(store) = open(config, common, note).await? else {
+    let Some((store, _claim)) = open(config, common, note).await? else {
         return Ok(None);
     };
     store.configure(days);
@@ -171,7 +172,7 @@ async fn pass(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::
 }
 
 /// Opens the site's store; `None` if another pass is at work, which is logged.
-async fn open(config: &Path, common: &CommonArgs, note: PassNote) -> anyhow::Result<Option<Store>> {
+async fn open(config: &Path, common: &CommonArgs, note: PassNote) -> anyhow::Result<Option<(Store, Claim)>> {
     let attempt = async || {
         let (path, args, note) = (config.to_owned(), common.clone(), note.to_string());
         // Another daemon may be slow to say which site file it runs.
@@ -187,7 +188,7 @@ async fn open(config: &Path, common: &CommonArgs, note: PassNote) -> anyhow::Res
         opened = attempt().await;
     }
     match opened {
-        Ok(store) => Ok(Some(store)),
+        Ok(opened) => Ok(Some(opened)),
         Err(Finding::AtWork(line)) => {
             tracing::warn!("{}: {line}", printable(&config.display().to_string()));
             Ok(None)

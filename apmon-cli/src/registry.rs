@@ -5,6 +5,7 @@
 //! stays, because it still says where the state is. Nothing in it is believed that
 //! another user could have put there.
 
+mod claim;
 mod entry;
 mod lock;
 mod register;
@@ -17,14 +18,15 @@ use std::{
 
 use apmon_core::config::{Environment, ProcessEnvironment};
 
-use self::{
-    entry::read,
-    trust::{Directory, Refused},
-};
 pub(crate) use self::{
+    claim::{Claim, claim_alone, claim_with_others},
     entry::{Entry, path_as_json, path_of},
     register::{Registration, register},
     trust::is_believed,
+};
+use self::{
+    entry::read,
+    trust::{Directory, Refused},
 };
 
 /// The registry of the machine: tmpfs, which is empty after a restart.

@@ -42,7 +42,7 @@ enum SnmpCommand {
     /// Shows everything below an object.
     ///
     /// Values are printed as the device answers. A walk ends with exit status 1 at
-    /// its limit, or if the device's answers go round in a circle.
+    /// its limit, or if the answers loop.
     Walk(walk::WalkArgs),
 }
 

@@ -29,7 +29,7 @@ use crate::{
 #[derive(Args)]
 pub(crate) struct StatusArgs {
     /// Site files, or names of sites that a daemon runs. [default: all sites that a daemon runs, or
-    /// whose state is where apmon keeps it; only those in $STATE_DIRECTORY, if that is set]
+    /// whose state is in a default directory; only those in $STATE_DIRECTORY, if that is set]
     #[arg(value_name = "CONFIG")]
     pub(crate) configs: Vec<PathBuf>,
     /// State file; only with a single CONFIG or none. [default: that of the site's daemon; without

@@ -89,8 +89,22 @@ fn an_invalid_site_starts_once_its_file_is_corrected() {
     daemon.wait_for_err("unknown option \"adress\"; did you mean \"address\"?");
     daemon.wait_for_err("1 of 2 sites is not running yet; retrying");
     daemon.wait_for_out("NEW OUTAGE: web in One ");
+    let status = lab.run(&["status", "two.yaml"]);
+    status.assert_code(1);
+    let why = format!(
+        "the daemon (process {}) does not run this site: two.yaml:",
+        daemon.pid()
+    );
+    let error = &status.logged("ERROR")[0];
+    assert!(
+        error.contains(&why) && error.contains("unknown option \"adress\""),
+        "{error}"
+    );
     lab.replace("two.yaml", text("Two"));
     daemon.wait_for_out("NEW OUTAGE: web in Two ");
+    let status = lab.run(&["status", "two.yaml"]);
+    status.assert_code(0);
+    assert!(status.out[1].starts_with("daemon since "), "{}", status.text());
     receiver.wait_for(2);
     daemon.stop().assert_code(0);
     assert_eq!(lab.state("two").read()["web"]["is_up"], false);

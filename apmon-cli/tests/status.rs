@@ -111,6 +111,47 @@ fn the_daemon_reports_the_status_and_then_the_state_file_does() {
 }
 
 #[test]
+fn a_site_that_its_daemon_does_not_run_says_why() {
+    let (lab, web) = (Lab::new(), Service::open());
+    let text = |name| Site::new(name).watch_service("web", &web).text();
+    lab.write("home.yaml", text("One"));
+    lab.write("two.yaml", text("Two"));
+    lab.run(&["two.yaml"]).assert_code(0);
+    lab.write("two.yaml", text("Two").replace("address", "adress"));
+    let mut daemon = lab.start(&["run", "home.yaml", "two.yaml"]);
+    daemon.wait_for_err("1 of 2 sites is not running yet; retrying");
+    wait_until("the other site", || {
+        lab.run(&["status", "home.yaml"])
+            .text()
+            .contains("daemon since ")
+            .then_some(())
+    });
+    let output = lab.run(&["status", "two.yaml"]);
+    output.assert_code(0);
+    let line = format!(
+        "the daemon (process {}) does not run this site; as of ",
+        daemon.pid()
+    );
+    assert!(output.out[1].starts_with(&line), "{}", output.text());
+    assert!(
+        output.out[2].starts_with("reason: two.yaml:") && output.out[2].contains("\"adress\""),
+        "{}",
+        output.text()
+    );
+    let two = status(&lab, &["two.yaml"]);
+    assert_eq!(two["source"], "store");
+    let error = two["daemon_error"].as_str().unwrap();
+    assert!(error.contains("does not run this site: two.yaml:"), "{error}");
+    daemon.stop().assert_code(0);
+    let output = lab.run(&["status", "two.yaml"]);
+    assert!(
+        output.out[1].starts_with("no daemon is running; "),
+        "{}",
+        output.text()
+    );
+}
+
+#[test]
 fn the_state_of_passes_is_shown_for_all_sites_by_default() {
     let (lab, web) = (Lab::new(), Service::open());
     for stem in ["a", "b"] {

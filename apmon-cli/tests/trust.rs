@@ -6,11 +6,16 @@ mod support;
 
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt as _, symlink},
+    os::unix::fs::{PermissionsExt as _, chown, symlink},
     path::Path,
+    process::Command,
 };
 
-use support::{Lab, Service, Site, run, wait_until};
+use support::{Behaviour, Lab, Process, Receiver, Service, Site, run, wait_until};
+
+/// Users who are not root: that of apmon, and another one.
+const USER: u32 = 54_321;
+const OTHER: u32 = 54_322;
 
 fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -98,7 +103,7 @@ fn nothing_is_written_through_a_link() {
 fn the_socket_has_its_mode_whatever_the_umask() {
     for umask in ["umask 000", "umask 077"] {
         let (lab, _web) = lab_with_state(0o755);
-        let daemon = support::Process::start(lab.apmon_after(umask, &["run", "home.yaml"]));
+        let daemon = Process::start(lab.apmon_after(umask, &["run", "home.yaml"]));
         let socket = lab.path("state/home.statefile.sock");
         wait_until("the socket", || socket.exists().then_some(()));
         let mode = fs::metadata(&socket).unwrap().permissions().mode() & 0o777;
@@ -113,4 +118,101 @@ fn others_read_the_state_of_a_user_all_the_same() {
     run(lab.apmon(&["home.yaml"])).assert_code(0);
     set_mode(&lab.path("state"), 0o777);
     lab.run(&["status", "home.yaml"]).assert_code(0);
+}
+
+/// Only root can do this, and CI does.
+#[test]
+fn what_belongs_to_another_user_is_refused_and_the_error_says_what_to_do() {
+    let (lab, _web) = lab_with_state(0o755);
+    lab.run(&["home.yaml"]).assert_code(0);
+    let (state, file) = (lab.path("state"), lab.state("home").path().to_owned());
+    let refused = |what: &Path, then: &str| {
+        let error = format!("{} belongs to another user (uid {OTHER}); {then}", what.display());
+        for arguments in [&["home.yaml"][..], &["run", "home.yaml"]] {
+            lab.run(arguments).assert_code(1).assert_only_error(&error);
+        }
+    };
+    chown(&file, Some(OTHER), None).unwrap();
+    let chown_it = format!("if its content is yours, run: chown -h 0 {}", file.display());
+    refused(&file, &chown_it);
+    // In a directory as /tmp as well.
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o1777)).unwrap();
+    refused(&file, &chown_it);
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o755)).unwrap();
+    chown(&file, Some(0), None).unwrap();
+    let beside = file.with_extension("json.old");
+    fs::write(&beside, "{}").unwrap();
+    chown(&beside, Some(OTHER), None).unwrap();
+    refused(
+        &beside,
+        &format!("if its content is yours, run: chown -h 0 {}", beside.display()),
+    );
+    fs::remove_file(&beside).unwrap();
+    chown(&state, Some(OTHER), None).unwrap();
+    refused(
+        &state,
+        &format!("run apmon as that user: sudo -u '#{OTHER}' apmon ..."),
+    );
+    // That user may.
+    set_mode(&lab.path(""), 0o755);
+    set_mode(&lab.path("home.yaml"), 0o644);
+    chown(&file, Some(OTHER), None).unwrap();
+    run(lab.apmon_as(OTHER, &["home.yaml"])).assert_code(0);
+    run(lab.apmon_as(USER, &["home.yaml"]))
+        .assert_code(1)
+        .assert_only_error(&format!("belongs to another user (uid {OTHER})"));
+}
+
+/// What another user can do in a directory as `/tmp` while a daemon runs there.
+#[test]
+fn another_user_cannot_keep_a_daemon_in_a_directory_for_all_from_saving_its_state() {
+    let (lab, web, receiver) = (Lab::new(), Service::open(), Receiver::new(Behaviour::Answer(200)));
+    let site = Site::every_second("HomeLab", &receiver).watch_service("web", &web);
+    lab.write("home.yaml", site.text());
+    fs::create_dir(lab.path("state")).unwrap();
+    set_mode(&lab.path("state"), 0o1777);
+    set_mode(&lab.path(""), 0o755);
+    set_mode(&lab.path("home.yaml"), 0o644);
+    let mut daemon = Process::start(lab.apmon_as(USER, &["run", "-v", "home.yaml"]));
+    let database = lab.path("state/home.statefile.db");
+    wait_until("the log", || {
+        database.with_extension("db-wal").exists().then_some(())
+    });
+    let script = "cd state && for f in home.statefile.db-wal home.statefile.db-journal home.statefile.db; do
+         rm -f $f; echo x > $f; ln -sf /etc/passwd $f; mv home.statefile.db-shm $f; done; exit 0";
+    let attack = Command::new("setpriv")
+        .args([
+            "--reuid",
+            "54322",
+            "--regid",
+            "54322",
+            "--clear-groups",
+            "sh",
+            "-c",
+            script,
+        ])
+        .current_dir(lab.path(""))
+        .output()
+        .unwrap();
+    assert!(attack.status.success(), "{attack:?}");
+    web.close();
+    daemon.wait_for_out("NEW OUTAGE: web in HomeLab ");
+    receiver.wait_for(1);
+    wait_until("the delivery", || {
+        let status = lab.run(&["status", "home.yaml"]);
+        status.text().contains("outbox: empty").then_some(())
+    });
+    let output = daemon.stop();
+    output.assert_code(0);
+    assert!(output.logged("ERROR").is_empty(), "{}", output.text());
+    assert_eq!(
+        lab.state_directory(),
+        [
+            "home.statefile.db",
+            "home.statefile.db.lock",
+            "home.statefile.json.lock"
+        ]
+    );
+    let status = lab.run(&["status", "home.yaml"]);
+    assert!(status.text().contains("1 down"), "{}", status.text());
 }

@@ -76,6 +76,9 @@ pub struct Decision {
     pub records: Vec<(String, Option<StateRecord>)>,
     /// How many things the action concerns, such as notifications.
     pub affected: usize,
+    /// Whether notifications are sent because of it. An engine whose notifications are off
+    /// ([`Plan::no_notify`](crate::Plan::no_notify)) refuses it then, and only then.
+    pub sends: bool,
 }
 
 impl Action {
@@ -169,14 +172,16 @@ fn retry(snapshot: &Snapshot, channels: &[String], wanted: Option<&str>) -> Resu
     let waiting = waiting.filter(|entry| wanted.is_none_or(|channel| channel == entry.channel));
     // A pause outlives a restart; every other notification is tried at once then.
     let pauses = |entry: &&OutboxEntry| entry.refused || entry.retry_at.is_some();
-    let freed = waiting.clone().filter(pauses).map(|entry| OutboxEntry {
+    let affected = waiting.clone().count();
+    let freed = waiting.filter(pauses).map(|entry| OutboxEntry {
         last_tried: None,
         retry_at: None,
         ..entry.clone()
     });
     Ok(Decision {
         outbox: freed.collect(),
-        affected: waiting.count(),
+        affected,
+        sends: affected > 0,
         ..Decision::default()
     })
 }

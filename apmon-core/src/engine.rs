@@ -215,8 +215,8 @@ impl Engine {
     }
 
     /// Runs until every monitor that is due at the start is up or down for certain (hard state),
-    /// and the outbox had its chance. Meanwhile it does what falls due, as [`run`](Self::run)
-    /// does: checks, heartbeats, reminders, another attempt to deliver. It takes no longer than
+    /// and its notifications have been sent or at least attempted. Meanwhile it does what falls
+    /// due, as [`run`](Self::run) does: checks, heartbeats, reminders, another attempt to deliver. It takes no longer than
     /// [`Plan::longest_pass`].
     ///
     /// # Errors

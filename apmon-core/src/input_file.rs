@@ -46,7 +46,12 @@ pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, InputFileError> {
     }
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
     // It may grow meanwhile, and files of /proc have no length.
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    let read = file.take(limit.saturating_add(1)).read_to_end(&mut bytes);
+    // What waits for more, as /proc/kmsg does, looks like a regular file.
+    read.map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => InputFileError::Special,
+        _ => InputFileError::Io(error),
+    })?;
     match bytes.len() as u64 {
         found if found > limit => Err(too_large(found)),
         _ => Ok(bytes),
@@ -129,6 +134,8 @@ mod tests {
         }
         let error = read_file(directory.path(), 7).unwrap_err();
         assert!(matches!(error, InputFileError::Directory), "{error}");
+        // Only root may open it, and nobody waits for it.
+        assert!(read_file(Path::new("/proc/kmsg"), 1 << 30).is_err());
         // A file without a length that never ends would be like this one.
         assert!(
             !read_file(Path::new("/proc/self/status"), 1 << 20)

@@ -264,9 +264,9 @@ pub struct Policy {
     pub unknown_after: Duration,
     /// Whether notifications are sent at all. Default yes.
     pub alarms: bool,
-    /// The classes of channels that are not among them. Default none.
+    /// The classes of channels that receive nothing about the monitor. Default none.
     pub classes_off: Vec<ChannelClass>,
-    /// Outgoing sign of life.
+    /// The heartbeat that is sent while the monitor is up. Default none.
     pub heartbeat: Option<Heartbeat>,
     /// Monitors that are checked before an outage of this one is announced: it waits for their
     /// results, but no longer than their `max_try`. Default none.

@@ -180,6 +180,12 @@ impl NotificationKind {
         matches!(self, Self::Outage | Self::Reminder | Self::Unknown)
     }
 
+    /// Whether it is the first notification of an incident.
+    #[must_use]
+    pub(crate) fn begins_incident(&self) -> bool {
+        matches!(self, Self::Outage | Self::Unknown)
+    }
+
     /// Whether it ends an incident that an earlier notification announced.
     #[must_use]
     pub(crate) fn ends_incident(&self) -> bool {

@@ -115,6 +115,10 @@ pub struct OwedEnd {
     pub notification: Notification,
     /// The ids of the channels.
     pub channels: Vec<String>,
+    /// The ids of the channels that it was sent to so far: while one of `channels` is not in the
+    /// site file, a service of another id may be that one, and gets it once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sent_to: Vec<String>,
 }
 
 impl OwnState {
@@ -152,12 +156,7 @@ impl OwnState {
     pub(crate) fn add_announced(&mut self, incident: &str, channels: &[String]) {
         let mut all = std::mem::take(&mut self.announced_to);
         all.retain(|incident, _| self.has_open_incident(incident));
-        let announced_to = all.entry(incident.to_owned()).or_default();
-        for channel in channels {
-            if !announced_to.contains(channel) {
-                announced_to.push(channel.clone());
-            }
-        }
+        add_all(all.entry(incident.to_owned()).or_default(), channels);
         self.announced_to = all;
     }
 
@@ -185,11 +184,7 @@ impl OwnState {
     pub(crate) fn owe_to(&mut self, notification: &Notification, channels: &[String]) {
         let is_it = |owed: &&mut OwedEnd| owed.notification.incident == notification.incident;
         if let Some(owed) = self.owed_ends.iter_mut().find(is_it) {
-            for id in channels {
-                if !owed.channels.contains(id) {
-                    owed.channels.push(id.clone());
-                }
-            }
+            add_all(&mut owed.channels, channels);
         }
     }
 
@@ -217,13 +212,43 @@ impl OwnState {
             .find(|owed| owed.notification.incident == incident)
     }
 
-    /// Notes that these channels are still to get the end of an incident.
-    pub(crate) fn owe(&mut self, end: &Notification, channels: Vec<String>) {
-        if !channels.is_empty() {
+    /// Notes that these channels are still to get the end of an incident, which was `sent_to`
+    /// others.
+    pub(crate) fn owe(&mut self, end: &Notification, channels: Vec<String>, sent_to: &[String]) {
+        if channels.is_empty() {
+            return;
+        }
+        let is_it = |owed: &OwedEnd| owed.notification.incident == end.incident;
+        let at = self.owed_ends.iter().position(is_it).unwrap_or_else(|| {
             self.owed_ends.push(OwedEnd {
                 notification: end.clone(),
-                channels,
+                channels: Vec::new(),
+                sent_to: Vec::new(),
             });
+            self.owed_ends.len() - 1
+        });
+        let owed = &mut self.owed_ends[at];
+        add_all(&mut owed.channels, &channels);
+        add_all(&mut owed.sent_to, sent_to);
+    }
+
+    /// Notes that this channel was sent nothing about the incident, so that it gets no end either.
+    pub(crate) fn forget_announced(&mut self, incident: &str, channel: &str) {
+        if let Some(announced_to) = self.announced_to.get_mut(incident) {
+            announced_to.retain(|id| id != channel);
+            if announced_to.is_empty() {
+                self.announced_to.remove(incident);
+            }
+        }
+        self.cancel_owed(incident, channel);
+    }
+}
+
+/// Adds the ids that are not in the list yet.
+fn add_all(list: &mut Vec<String>, ids: &[String]) {
+    for id in ids {
+        if !list.contains(id) {
+            list.push(id.clone());
         }
     }
 }

@@ -83,6 +83,87 @@ mod no_alert_is_lost {
         }
     }
 
+    /// The monitor is removed with its switch, or is silenced by the site.
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_a_removed_monitor_is_silenced_by_the_site_alone() {
+        let site = Site::down();
+        let plan = |alarms: bool| {
+            let policy = Policy { alarms, ..every(10) };
+            let mut plan = site.plan(policy);
+            plan.alarms = true;
+            plan
+        };
+        let removed = |alarms: bool| {
+            let mut plan = plan(true);
+            plan.monitors.clear();
+            plan.alarms = alarms;
+            plan
+        };
+        let daemon = site.start(plan(true));
+        sleep(20).await;
+        daemon.reload(plan(false)).await;
+        sleep(20).await;
+        daemon.reload(removed(false)).await;
+        sleep(20).await;
+        assert_eq!(site.recorder.labels(), ["NEW OUTAGE"]);
+        daemon.kill().await;
+        let daemon = site.start(removed(true));
+        sleep(20).await;
+        assert_eq!(site.recorder.labels(), ["NEW OUTAGE", "NO LONGER WATCHED"]);
+        // At once, without a word of lateness.
+        daemon.reload(plan(true)).await;
+        sleep(20).await;
+        daemon.reload(plan(false)).await;
+        sleep(20).await;
+        daemon.reload(removed(true)).await;
+        sleep(20).await;
+        let lines = site.recorder.lines();
+        assert_eq!(
+            site.recorder.labels()[2..],
+            ["NEW OUTAGE", "NO LONGER WATCHED"],
+            "{lines:?}"
+        );
+        assert!(!lines[3].contains("late"), "{lines:?}");
+        daemon.stop().await;
+    }
+
+    /// It leaves the site file before anything was sent to it.
+    #[tokio::test(start_paused = true)]
+    async fn a_channel_that_was_sent_nothing_is_owed_nothing() {
+        let site = Site::down();
+        let other = Recorder::new();
+        let with = || site.plan(every(10)).notify("d", other.clone());
+        let without = || {
+            let mut plan = with();
+            plan.channels.remove(0);
+            plan
+        };
+        site.recorder.set(Answer::Unavailable);
+        let daemon = site.start(with());
+        sleep(20).await;
+        assert!(site.recorder.attempts() > 0);
+        site.target.set(Response::Up);
+        sleep(20).await;
+        // Behind the entries of the first outage, nothing of the second one is tried.
+        site.target.set(Response::down("no"));
+        sleep(20).await;
+        site.target.set(Response::Up);
+        sleep(20).await;
+        site.recorder.set(Answer::Accepts);
+        daemon.reload(without()).await;
+        sleep(20).await;
+        let owed = site.store.state("a").own.owed_ends.clone();
+        assert_eq!(owed.len(), 1, "of the first outage: {owed:?}");
+        daemon.reload(with()).await;
+        sleep(60).await;
+        assert_eq!(site.recorder.labels(), ["RECOVERY"]);
+        assert_eq!(
+            other.labels(),
+            ["NEW OUTAGE", "RECOVERY", "NEW OUTAGE", "RECOVERY"]
+        );
+        daemon.stop().await;
+    }
+
     /// Its end waits when the service gets another id.
     #[tokio::test(start_paused = true)]
     async fn a_renamed_service_gets_the_waiting_end_also_while_alarms_are_off() {

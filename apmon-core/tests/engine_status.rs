@@ -251,7 +251,7 @@ async fn a_refused_notification_is_shown_and_tried_again_when_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_on_request_ends_a_pause_and_is_refused_with_no_notify() {
+async fn a_retry_on_request_ends_a_pause_and_its_actor_is_recorded() {
     let failed = DeliveryError::Retryable {
         reason: "503".into(),
         retry_after: Some(secs(1000)),
@@ -276,7 +276,20 @@ async fn a_retry_on_request_ends_a_pause_and_is_refused_with_no_notify() {
         .map(|it| (&*it.actor.name, &*it.action, it.affected))
         .collect();
     assert_eq!(recorded, [("max", "retry", 1)]);
+    stage.stop().await;
+}
 
+#[tokio::test(start_paused = true)]
+async fn with_no_notify_only_an_action_that_would_send_is_refused() {
+    let failed = DeliveryError::Retryable {
+        reason: "503".into(),
+        retry_after: Some(secs(1000)),
+    };
+    let (stage, [one, two]) = two_channels(&[failed]);
+    let store = MemoryStore::new();
+    let mut stage = stage.store(store.clone());
+    stage.run_for(secs(120)).await;
+    assert_eq!((one.labels().len(), two.labels().len()), (0, 1));
     let no_notify = Plan {
         no_notify: true,
         ..stage.plan().clone()
@@ -285,6 +298,12 @@ async fn a_retry_on_request_ends_a_pause_and_is_refused_with_no_notify() {
     let error = retry(&mut stage, None).await.unwrap_err();
     assert_eq!(error.to_string(), "notifications are off in this run");
     assert!(stage.handle().status().await.unwrap().no_notify);
+    // Nothing waits for this channel, so nothing is sent.
+    assert_eq!(retry(&mut stage, Some("two")).await.unwrap(), 0);
+    stage.run_for(secs(1)).await;
+    let actions = recorded_actions(&store.snapshot());
+    let subjects: Vec<_> = actions.iter().map(|it| it.subject.as_deref()).collect();
+    assert_eq!(subjects, [Some("two")], "the other one was not carried out");
     stage.stop().await;
 }
 

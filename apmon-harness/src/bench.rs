@@ -66,9 +66,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
         "--example",
         "bench",
     ]))?;
-    let folder = workspace::root().join("target/bench");
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).during(format!("make {}", folder.display()))?;
+    let folder = workspace::scratch("bench")?;
     let rig = rig::Rig::start(&folder)?;
     let mut rows = Vec::new();
     let parts: &[(&str, Part)] = &[
@@ -86,6 +84,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
         rows.extend(part(&folder, &rig)?);
     }
     drop(rig);
+    workspace::leave(&folder);
     print(&rows);
     Ok(())
 }

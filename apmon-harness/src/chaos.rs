@@ -7,6 +7,7 @@ mod daemon;
 mod damage;
 mod disk;
 mod hook;
+mod hostile;
 mod mail;
 mod mail_server;
 mod notification;

@@ -20,7 +20,7 @@ use apmon_core::{Failure, FailureClass};
 pub(crate) use self::{framing::Framing, metered::Metered};
 
 /// The most bytes before an answer begins: handshake, interim answers, the head.
-const MAX_HEAD: u64 = 1024 * 1024;
+pub(crate) const MAX_HEAD: u64 = 1024 * 1024;
 
 /// The most bytes in all: more than an answer of 4 MiB with all that surrounds it.
 pub(crate) const MAX_BYTES: u64 = 16 * 1024 * 1024;
@@ -31,12 +31,21 @@ pub(crate) const MAX_INTERIM: u64 = 100;
 /// The most frames, TLS records, gzip members or datagrams that carry nothing.
 pub(crate) const MAX_EMPTY: u64 = 10_000;
 
+/// The most datagrams of a server, during a check, that belong to no connection of QUIC.
+#[cfg(feature = "quic")]
+pub(crate) const MAX_STRAY: u64 = 100_000;
+
 /// The number of datagrams after which their reader pauses.
 pub(crate) const DATAGRAMS_AT_ONCE: u64 = 16;
 
-/// The most frames or TLS records of any kind. Small devices send their pages
-/// byte by byte.
-pub(crate) const MAX_FRAMES: u64 = 100_000;
+/// The most frames, TLS records or pieces of a body of any kind. Small devices send
+/// their pages byte by byte, and so do programs that flush a log with each letter. With
+/// TLS, half a megabyte of these takes all of [`MAX_BYTES`].
+pub(crate) const MAX_FRAMES: u64 = 500_000;
+
+/// The bytes on the wire that each byte of data may take beyond [`MAX_HEAD`]. A TLS
+/// record for each byte takes 23 to 30.
+const PER_BYTE: u64 = 64;
 
 /// The work after which a reader pauses, in bytes: well below a millisecond.
 const TURN: u64 = 16 * 1024;
@@ -61,6 +70,17 @@ pub(crate) enum Flood {
     EmptyRecords,
     #[error("the server has sent more than {MAX_FRAMES} TLS records")]
     Records,
+    #[error("the server has sent more than {MAX_HEAD} bytes of TLS that carry no data")]
+    Overhead,
+    #[cfg(feature = "quic")]
+    #[error("the server has sent more than {MAX_EMPTY} datagrams before the handshake was complete")]
+    Datagrams,
+    #[cfg(feature = "quic")]
+    #[error("the server has sent more than {MAX_EMPTY} datagrams that carry no data")]
+    EmptyDatagrams,
+    #[cfg(feature = "quic")]
+    #[error("the server has sent more than {MAX_STRAY} datagrams that belong to no connection")]
+    Strays,
 }
 
 impl Flood {
@@ -96,6 +116,7 @@ struct Counts {
     total: Passed,
     has_answer: bool,
     flood: Option<Flood>,
+    asks_certificate: bool,
     /// The work since the last pause.
     turn: u64,
     pauses: u64,
@@ -109,6 +130,12 @@ impl Meter {
     /// The answer begins: more bytes are allowed from here on.
     pub(crate) fn answer_begins(&self) {
         self.counts().has_answer = true;
+    }
+
+    /// Whether the answer has begun.
+    #[cfg(feature = "quic")]
+    pub(crate) fn has_answer(&self) -> bool {
+        self.counts().has_answer
     }
 
     /// Adds what has passed. An error is final.
@@ -134,6 +161,17 @@ impl Meter {
         self.counts().flood
     }
 
+    /// The server has asked for a certificate in the TLS handshake. No check has one.
+    pub(crate) fn certificate_asked(&self) {
+        self.counts().asks_certificate = true;
+    }
+
+    /// Whether the server has asked for a certificate. If it then refuses the
+    /// connection, that is why.
+    pub(crate) fn asks_certificate(&self) -> bool {
+        self.counts().asks_certificate
+    }
+
     /// Whether the reader must pause now. The task is woken once timers have fired.
     pub(crate) fn pauses(&self, context: &mut Context<'_>) -> bool {
         {
@@ -144,15 +182,21 @@ impl Meter {
             counts.turn = 0;
             counts.pauses += 1;
         }
-        // Its first poll asks the runtime to wake this task after the others.
-        let _ = pin!(tokio::task::yield_now()).poll(context);
+        pause(context);
         true
     }
+}
+
+/// Wakes the task once timers have fired. The caller returns `Pending`.
+pub(crate) fn pause(context: &mut Context<'_>) {
+    // Its first poll asks the runtime to wake this task after the others.
+    let _ = pin!(tokio::task::yield_now()).poll(context);
 }
 
 /// How `total` exceeds the budget. Each record with data carries a byte of it.
 fn exceeded(total: &Passed, has_answer: bool) -> Option<Flood> {
     let empty_records = total.records.saturating_sub(total.data);
+    let is_tls = total.records > 0;
     [
         (total.interim > MAX_INTERIM, Flood::Interim),
         (total.empty > MAX_EMPTY, Flood::EmptyFrames),
@@ -160,6 +204,10 @@ fn exceeded(total: &Passed, has_answer: bool) -> Option<Flood> {
         (empty_records > MAX_EMPTY, Flood::EmptyRecords),
         (total.records > MAX_FRAMES, Flood::Records),
         (!has_answer && total.bytes > MAX_HEAD, Flood::Head),
+        (
+            is_tls && total.bytes > MAX_HEAD + PER_BYTE * total.data,
+            Flood::Overhead,
+        ),
         (total.bytes > MAX_BYTES, Flood::Bytes),
     ]
     .into_iter()

@@ -1,15 +1,17 @@
 //! `quic`: HTTP/3, with the options of `http`.
 
+mod connect;
 mod exchange;
 mod metered;
+mod peers;
 mod quinn_endpoint;
 
 use std::sync::Arc;
 
 use apmon_core::{Blueprint, Both, Failure, Kind, config::Section};
 
+pub(crate) use self::connect::certificates;
 use self::exchange::QuicCarrier;
-pub(crate) use self::exchange::certificates;
 use crate::{
     http::{HttpOptions, HttpProbe, Transport},
     tls::TlsOptions,

@@ -55,7 +55,7 @@ impl CheckRecorder {
         self.metrics.push(Metric::gauge(name, value));
     }
 
-    /// Records a metric of which the smallest value counts.
+    /// Records a metric; of several values the smallest counts.
     pub(crate) fn measured_least(&mut self, name: &'static str, value: f64) {
         match self.metrics.iter_mut().find(|metric| metric.name == name) {
             Some(metric) => metric.reading = Reading::Gauge(metric.value().min(value)),

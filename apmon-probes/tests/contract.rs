@@ -315,6 +315,28 @@ async fn a_bad_datagram_peer_is_down_by_the_deadline() {
     }
 }
 
+/// Every flood of datagrams against every kind that sends some.
+#[cfg(feature = "quic")]
+#[tokio::test]
+async fn a_flood_of_datagrams_is_down_by_the_deadline() {
+    for flood in lab::quic_flood::FLOODS {
+        let mut checks = Vec::new();
+        for (kind, scheme) in with_a_port() {
+            if sends_datagrams(kind, scheme) {
+                checks.push(tokio::spawn(async move {
+                    let server = lab::quic_flood::FloodServer::start(*flood).await;
+                    let what = format!("{} at {}", kind.name(), flood.name);
+                    assert_down_in_time(&what, section(kind, scheme, server.address), SHORT).await;
+                }));
+            }
+        }
+        assert_eq!(checks.len(), 3);
+        for check in checks {
+            check.await.unwrap();
+        }
+    }
+}
+
 #[test]
 fn every_example_parses_as_a_monitor_of_its_kind() {
     for kind in KINDS {

@@ -13,14 +13,15 @@ use std::{
 };
 
 use apmon_core::{FailureClass, Verdict};
+use rustls::ContentType;
 use tokio::net::UdpSocket;
 
 use lab::{
-    CROWD, LONG, check,
+    CROWD, check,
     flood::{self, Flood, frame, pour},
     parse,
     pki::Pki,
-    reason,
+    reason, records,
     tap::tls_server,
     tcp_server,
 };
@@ -114,12 +115,12 @@ async fn an_honest_server_that_sends_much_is_up() {
     let pki = Pki::new();
     pki.leaf("leaf");
     let interim = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(100);
-    let letters: String = "1\r\nx\r\n".repeat(30_000);
+    let letters: String = "1\r\nx\r\n".repeat(200_000);
     let page = format!(
         "{interim}HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{letters}6\r\nneedle\r\n0\r\n\r\n"
     );
     let address = lab::http_server(page).await;
-    assert_eq!(reason(&check(&http("http", address), LONG).await), "up");
+    assert_eq!(reason(&check(&http("http", address), CROWD).await), "up");
 
     let config = pki.server(&["leaf"]).protocol("h2").config();
     let address = tls_server(config, |stream| async move {
@@ -127,30 +128,105 @@ async fn an_honest_server_that_sends_much_is_up() {
             frame(1, 4, 1, b"\x48\x03103").repeat(100),
             frame(8, 0, 0, &[0, 0, 0, 1]).repeat(5_000),
             frame(1, 4, 1, &[0x88]),
-            frame(0, 0, 1, b"x").repeat(30_000),
+            frame(0, 0, 1, b"x").repeat(200_000),
             frame(0, 1, 1, b"needle"),
         ]
         .concat();
         pour(stream, &once, &frame(6, 0, 0, &[0; 8]), true).await;
     })
     .await;
-    assert_eq!(reason(&check(&http("https", address), LONG).await), "up");
+    assert_eq!(reason(&check(&http("https", address), CROWD).await), "up");
+
+    // A TLS record for each letter.
+    let config = pki.server(&["leaf"]).protocol("http/1.1").config();
+    let address = tcp_server(move |stream| {
+        let config = Arc::clone(&config);
+        async move {
+            let letters = (ContentType::ApplicationData, b"x".to_vec());
+            let end = Some((200_000, &b"needle"[..]));
+            records::pour(config, stream, b"HTTP/1.1 200 OK\r\n\r\n", letters, end).await;
+        }
+    })
+    .await;
+    assert_eq!(reason(&check(&http("https", address), CROWD).await), "up");
+}
+
+/// A session ticket (RFC 8446 section 4.6.1).
+const TICKET: [u8; 19] = [4, 0, 0, 15, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 1, 7, 0, 0];
+
+#[tokio::test]
+async fn a_flood_of_tls_records_ends_with_its_reason() {
+    let pki = Pki::new();
+    pki.leaf("leaf");
+    let page = &b"HTTP/1.1 200 OK\r\n\r\n"[..];
+    let data = ContentType::ApplicationData;
+    let handshake = ContentType::Handshake;
+    for (what, once, kind, again, expected) in [
+        // rustls has a limit of its own.
+        ("records of nothing", &b""[..], data, Vec::new(), ""),
+        ("records of nothing", page, data, Vec::new(), ""),
+        (
+            "tickets",
+            b"",
+            handshake,
+            TICKET.to_vec(),
+            "more than 10000 TLS records that carry no data",
+        ),
+        (
+            "many tickets in a record",
+            page,
+            handshake,
+            TICKET.repeat(800),
+            "more than 1048576 bytes of TLS that carry no data",
+        ),
+        (
+            "many tickets in a record",
+            b"",
+            handshake,
+            TICKET.repeat(800),
+            "more than 1048576 bytes without an answer",
+        ),
+        (
+            "letters",
+            page,
+            data,
+            b"x".to_vec(),
+            "the server has sent more than ",
+        ),
+    ] {
+        for scheme in ["https", "tls"] {
+            let config = pki.server(&["leaf"]).protocol("http/1.1").config();
+            let again = again.clone();
+            let address = tcp_server(move |stream| {
+                let (config, again) = (Arc::clone(&config), again.clone());
+                async move { records::pour(config, stream, once, (kind, again), None).await }
+            })
+            .await;
+            let section = match scheme {
+                "tls" => format!("type: tcp\nname: x\naddress: 'tls://{address}'\nsend: x\nexpect: needle"),
+                scheme => http(scheme, address),
+            };
+            // An answer over plain TLS begins at once, and less of it is searched.
+            let expected = match (what, scheme) {
+                ("letters", "tls") => "\"needle\" not in the first 65536 bytes",
+                _ => expected.trim_end_matches(" without an answer"),
+            };
+            ends(what, &section, expected).await;
+        }
+    }
 }
 
 #[tokio::test]
-async fn a_server_with_24577_headers_is_down() {
+async fn a_server_with_24577_headers_does_no_harm() {
     let pki = Pki::new();
     pki.leaf("leaf");
-    for count in [24_577, 32_769] {
+    let too_long = "request: the head of the answer is longer than 307200 bytes";
+    for (count, reason_of_http1) in [(24_577, "up"), (32_769, too_long)] {
         let lines: String = (0..count).map(|at| format!("h{at}: x\r\n")).collect();
         let head = format!("HTTP/1.1 200 OK\r\n{lines}\r\nneedle");
         let address = lab::http_server(head).await;
-        ends(
-            "HTTP/1.1",
-            &http("http", address),
-            "request: the answer is not HTTP",
-        )
-        .await;
+        let outcome = check(&http("http", address), CROWD).await;
+        assert_eq!(reason(&outcome), reason_of_http1, "{count}");
 
         // `:status: 200`, and then literals of new names (RFC 7541 section 6.2.2).
         let fields: Vec<u8> = (0..count)

@@ -29,6 +29,9 @@ pub enum SnmpError {
     /// More than this number of datagrams arrived that answer no request.
     #[error("more than {0} datagrams do not answer any request")]
     Flood(usize),
+    /// More than this number of octets arrived in datagrams that answer no request.
+    #[error("more than {0} octets do not answer any request")]
+    FloodOfOctets(usize),
     /// The answer is not an SNMP message.
     #[error("unreadable answer: {0}")]
     Malformed(#[from] Malformed),

@@ -338,8 +338,8 @@ impl Drop for Flood {
 }
 
 /// Starts an agent that answers the first request with wrong answers without end, with
-/// a pause after each eight of them.
-fn flooding(pause: Duration) -> (SocketAddr, Flood) {
+/// a pause after each eight of them. Each has this many varbinds.
+fn flooding(pause: Duration, varbinds: usize) -> (SocketAddr, Flood) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -354,7 +354,14 @@ fn flooding(pause: Duration) -> (SocketAddr, Flood) {
             return;
         };
         let Body::Pdu(request) = message.body else { return };
-        let wrong = response(request.request_id ^ 0x4000_0000);
+        let mut pdu = Pdu::request(PduKind::Response, request.request_id ^ 0x4000_0000, &columns());
+        pdu.varbinds = pdu.varbinds.into_iter().cycle().take(varbinds).collect();
+        let message = CommunityMessage {
+            is_v1: false,
+            community: LabAgent::COMMUNITY.into(),
+            body: Body::Pdu(pdu),
+        };
+        let wrong = message.encode();
         while !ends.load(Ordering::SeqCst) {
             for _ in 0..8 {
                 let _ = socket.send_to(&wrong, from);
@@ -369,7 +376,17 @@ fn flooding(pause: Duration) -> (SocketAddr, Flood) {
 
 #[tokio::test]
 async fn a_flood_ends_the_session_and_leaves_time_for_others() {
-    let (address, _flood) = flooding(Duration::ZERO);
+    // The long ones have 52 kB.
+    for (varbinds, expected, at_once) in [
+        (5, "more than 10000 datagrams do not answer any request", 16),
+        (3_000, "more than 16777216 octets do not answer any request", 1),
+    ] {
+        flood_ends(varbinds, expected, at_once).await;
+    }
+}
+
+async fn flood_ends(varbinds: usize, expected: &str, at_once: usize) {
+    let (address, _flood) = flooding(Duration::ZERO, varbinds);
     let turns = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&turns);
     let other = tokio::spawn(async move {
@@ -384,18 +401,16 @@ async fn a_flood_ends_the_session_and_leaves_time_for_others() {
         .unwrap();
     let error = session.walk(&columns()[0], 10).await.unwrap_err();
     other.abort();
-    assert_eq!(
-        error.to_string(),
-        "more than 10000 datagrams do not answer any request"
-    );
-    // Eight datagrams at a time may be all that there is so far; sixteen are a turn.
+    assert_eq!(error.to_string(), expected);
+    // Eight datagrams at a time may be all that there is so far; sixteen are a turn, or 16 kB.
     let turns = turns.load(Ordering::SeqCst);
-    assert!(turns >= 10_000 / 16, "{turns}");
+    let datagrams = if at_once == 1 { 300 } else { 10_000 };
+    assert!(turns >= datagrams / at_once, "{turns}");
 }
 
 #[tokio::test]
 async fn a_flood_does_not_hide_the_deadline() {
-    let (address, _flood) = flooding(Duration::from_millis(5));
+    let (address, _flood) = flooding(Duration::from_millis(5), 5);
     let began = Instant::now();
     let deadline = Instant::now() + SHORT;
     let mut session = Session::open(address, Arc::new(LabAgent::community()), Arc::default(), deadline)

@@ -7,6 +7,7 @@ mod error;
 mod host_poll;
 mod polled_device;
 mod ports_poll;
+mod remembered_table;
 mod table;
 mod vlan;
 

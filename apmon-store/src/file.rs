@@ -51,6 +51,39 @@ pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The path without links in its directory, and without one in place of the file if it is root's or
+/// this user's: the owner of everything else is to be checked before.
+#[cfg(feature = "sqlite")]
+pub(crate) fn without_links(path: &Path) -> PathBuf {
+    let directory = directory(path).canonicalize();
+    let path = match directory.ok().zip(path.file_name()) {
+        Some((directory, name)) => directory.join(name),
+        None => path.to_owned(),
+    };
+    let there = fs::symlink_metadata(&path);
+    let is_own_link = there.is_ok_and(|there| there.is_symlink() && owner_of(&there).is_none());
+    match is_own_link {
+        true => path.canonicalize().unwrap_or(path),
+        false => path,
+    }
+}
+
+/// The owner of a file, if it is neither root nor the user of this process.
+#[cfg(feature = "sqlite")]
+pub(crate) fn owner_of(file: &fs::Metadata) -> Option<u32> {
+    #[cfg(unix)]
+    {
+        let owner = std::os::unix::fs::MetadataExt::uid(file);
+        let is_trusted = owner == 0 || owner == rustix::process::geteuid().as_raw();
+        (!is_trusted).then_some(owner)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        None
+    }
+}
+
 /// Makes the names in the directory of `path` durable.
 #[cfg(feature = "sqlite")]
 pub(crate) fn sync_directory(path: &Path) -> Result<(), StoreError> {

@@ -119,7 +119,12 @@ impl Lock {
     /// How the holder of the lock in this file describes itself; `None` if it does not.
     #[must_use]
     pub fn note(lock_file: &Path) -> Option<String> {
-        let text = text_of(&File::open(lock_file).ok()?);
+        let mut options = OpenOptions::new();
+        options.read(true);
+        // As in `of`: whatever is there instead is neither followed nor waited for.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
+        let text = text_of(&options.open(lock_file).ok()?);
         text.lines().nth(1).map(|note| note.trim().to_owned())
     }
 
@@ -192,6 +197,19 @@ mod tests {
         std::fs::write(beside(&state, ".lock"), "no pid").unwrap();
         let error = Lock::of(&state, "").unwrap_err();
         assert!(error.to_string().ends_with("is held by another process"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_waits_for_a_pipe_in_place_of_the_lock_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("x.statefile.json");
+        let pipe = beside(&state, ".lock");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let lock = Lock::of(&state, "a pass");
+        assert_eq!(Lock::note(&pipe), None);
+        drop(lock);
     }
 
     #[cfg(unix)]

@@ -309,6 +309,88 @@ async fn a_json_file_that_others_remove_or_write_is_written_anew() {
     }
 }
 
+/// In a directory such as `/tmp` others may take the names that a commit needs.
+#[tokio::test]
+async fn names_beside_a_json_file_that_are_taken_keep_no_commit_from_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.json");
+    let store = JsonStore::open(&path, TimeZone::UTC, None).unwrap();
+    let epoch = store.load().await.unwrap().epoch;
+    store.commit(&full_commit(epoch, 1)).await.unwrap();
+    for taken in ["s.json.new", "s.json.new.2", "s.json.old"] {
+        fs::create_dir_all(directory.path().join(taken).join("x")).unwrap();
+    }
+    for number in 2..4 {
+        store.commit(&full_commit(epoch, number)).await.unwrap();
+    }
+    let store = JsonStore::open(&path, TimeZone::UTC, None).unwrap();
+    let snapshot = store.load().await.unwrap();
+    assert_eq!(snapshot.monitors.keys().collect::<Vec<_>>(), ["1", "2", "3"]);
+}
+
+/// In a directory such as `/tmp` the names beside a database are taken while it is in use.
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_else_can_put_a_log_beside_a_database_in_a_directory_for_all() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    let path = directory.path().join("s.db");
+    let (store, epoch) = in_use(&path, 2).await;
+    for suffix in ["db-wal", "db-journal"] {
+        let held = fs::metadata(path.with_extension(suffix)).unwrap();
+        assert_eq!((held.len(), held.mode() & 0o777), (0, 0o600), "{suffix}");
+    }
+    store.commit(&full_commit(epoch, 3)).await.unwrap();
+    assert_complete(&path, 3, "in use");
+    store.close().await.unwrap();
+    assert_eq!(names(directory.path()), ["s.db"]);
+    assert_complete(&path, 3, "closed");
+}
+
+/// An empty one, which its owner may fill. Only root can do this, and CI does.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_of_another_user_beside_the_database_is_not_used() {
+    for suffix in ["db-wal", "db-journal"] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s.db");
+        let (store, epoch) = in_use(&path, 2).await;
+        let theirs = path.with_extension(suffix);
+        let _ = fs::remove_file(&theirs);
+        fs::write(&theirs, "").unwrap();
+        std::os::unix::fs::chown(&theirs, Some(54_321), None).expect("this test needs root");
+        store.commit(&full_commit(epoch, 3)).await.unwrap();
+        let names = names(directory.path());
+        let is_aside = names
+            .iter()
+            .any(|name| name.contains(&format!("s.{suffix}.corrupt-")));
+        assert!(is_aside, "{names:?}");
+        assert_complete(&path, 3, suffix);
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_in_place_of_the_database_is_followed_only_if_it_is_ones_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let (link, target) = (directory.path().join("s.db"), directory.path().join("target.db"));
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    let (store, epoch) = in_use(&target, 1).await;
+    store.close().await.unwrap();
+    let store = open(&link);
+    assert_eq!(store.load().await.unwrap().monitors.len(), 1);
+    drop(store);
+    std::os::unix::fs::lchown(&link, Some(54_321), None).expect("this test needs root");
+    let store = open(&link);
+    let error = store.load().await.unwrap_err().one_line();
+    assert!(error.contains("it is a link, which is not followed"), "{error}");
+    let error = store.commit(&full_commit(epoch, 2)).await.unwrap_err().one_line();
+    assert!(error.contains("it is a link, which is not followed"), "{error}");
+    assert!(read_snapshot(&link, &TimeZone::UTC).is_err());
+    assert_complete(&target, 1, "target");
+}
+
 /// A transaction so large that its journal is on disk before it ends; it is undone at the end.
 const LARGE_TRANSACTION: &str = "
 import sqlite3, sys

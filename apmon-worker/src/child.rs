@@ -210,6 +210,16 @@ impl Child {
         drain(&mut self.stderr, &mut self.tail, &mut self.buffer);
     }
 
+    /// How many bytes of the requests that were sent the child has not read: those that did not
+    /// fit into the pipe, and those that are still in it. Where the system does not say what is
+    /// in a pipe, this is nothing.
+    pub(crate) fn unread(&self) -> usize {
+        let in_pipe = self.stdin.as_ref().map(rustix::io::ioctl_fionread);
+        let in_pipe = in_pipe.and_then(Result::ok).unwrap_or(0);
+        let in_pipe = usize::try_from(in_pipe).unwrap_or(usize::MAX);
+        (self.out.len() - self.written).saturating_add(in_pipe)
+    }
+
     /// Lets a child that has nothing to do end by itself within `patience`, and kills it then.
     pub(crate) fn finish(mut self, patience: Duration) {
         self.stdin = None;

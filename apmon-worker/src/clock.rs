@@ -13,7 +13,7 @@ pub(crate) fn after(from: Instant, by: Duration) -> Option<Instant> {
     from.checked_add(by)
 }
 
-/// The earlier of two moments, of which `None` is never.
+/// The earlier of two moments; `None` means never.
 pub(crate) fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),

@@ -61,7 +61,8 @@ impl RequestError {
 #[non_exhaustive]
 pub enum WorkerError {
     /// The child died while this was its oldest unanswered request, which is therefore the
-    /// likely cause. It may have been carried out in part or as a whole; it is not sent again.
+    /// likely cause. It may have been carried out in part or as a whole; it is not sent again. A
+    /// request of which the child had read nothing is sent to the next child instead.
     #[error("the worker `{command}` {death} during this request{}", shown(.stderr))]
     Died {
         /// The program and its arguments.

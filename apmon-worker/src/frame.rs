@@ -31,6 +31,11 @@ pub(crate) fn append(out: &mut Vec<u8>, body: &[u8]) -> Result<(), TooLong> {
     Ok(())
 }
 
+/// The length of the frame of this body.
+pub(crate) fn length_of(body: &[u8]) -> usize {
+    PREFIX + body.len()
+}
+
 /// Empties a buffer, and gives back the memory of a long frame.
 pub(crate) fn reset(buffer: &mut Vec<u8>) {
     buffer.clear();

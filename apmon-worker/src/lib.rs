@@ -7,7 +7,8 @@
 //! - Every accepted request gets exactly one answer or error, in the order of the requests, and
 //!   is carried out at most once.
 //! - When the child dies, by whatever means, the request that it had begun fails with
-//!   [`WorkerError::Died`]. The others stay queued for the next child.
+//!   [`WorkerError::Died`]. The others stay queued for the next child, and so does a request of
+//!   which the child had read nothing.
 //! - Nothing is unbounded: the queue, the length of a [frame](MAX_FRAME), the time of a request,
 //!   the number of starts ([`WorkerLimits`]).
 //! - [`Worker::request`] never blocks. A [`Reply`] is a future, and a thread can wait for it.

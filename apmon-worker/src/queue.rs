@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::reply::Answer;
+use crate::{frame, reply::Answer};
 
 /// A request that is not answered yet.
 #[derive(Debug)]
@@ -15,7 +15,8 @@ pub(crate) struct Request<A = Answer> {
 ///
 /// The child works on one request at a time and writes each answer before it begins the next.
 /// So when it dies, it has begun at most the first of those that were sent: this one is blamed,
-/// and the others can be sent again without being carried out twice.
+/// and the others can be sent again without being carried out twice. If the child read no byte of
+/// the first one, it died of something else, and the first one is sent again as well.
 #[derive(Debug)]
 pub(crate) struct Queue<A = Answer> {
     requests: VecDeque<Request<A>>,
@@ -59,10 +60,13 @@ impl<A> Queue<A> {
         self.requests.pop_front()
     }
 
-    /// Takes the request that is blamed for the death of the child, if any was sent. The others
-    /// count as not sent.
-    pub(crate) fn child_died(&mut self) -> Option<Request<A>> {
-        let blamed = self.answered();
+    /// Takes the request that is blamed for the death of the child: the first of those that were
+    /// sent, unless the child has read nothing of it. `unread` is how many bytes of the requests
+    /// that were sent the child has not read. The others count as not sent.
+    pub(crate) fn child_died(&mut self, unread: usize) -> Option<Request<A>> {
+        let sent = self.requests.iter().take(self.sent);
+        let sent: usize = sent.map(|request| frame::length_of(&request.bytes)).sum();
+        let blamed = (unread < sent).then(|| self.answered()).flatten();
         self.sent = 0;
         blamed
     }
@@ -94,7 +98,10 @@ mod tests {
         Request,
         Send,
         Answer,
-        Die,
+        /// The child dies, and has not read this many bytes.
+        Die {
+            unread: usize,
+        },
     }
 
     proptest! {
@@ -106,7 +113,7 @@ mod tests {
                     4 => Just(Step::Request),
                     4 => Just(Step::Send),
                     3 => Just(Step::Answer),
-                    1 => Just(Step::Die),
+                    1 => (0_usize..25).prop_map(|unread| Step::Die { unread }),
                 ],
                 0..200,
             ),
@@ -115,7 +122,7 @@ mod tests {
             let mut queue = Queue::<u8>::default();
             let mut child = VecDeque::new();
             let (mut requested, mut ended, mut begun) = (0_u8, Vec::new(), Vec::new());
-            for step in steps.into_iter().chain([Step::Send, Step::Die]) {
+            for step in steps.into_iter().chain([Step::Send, Step::Die { unread: 0 }]) {
                 match step {
                     Step::Request => {
                         let bytes = vec![requested];
@@ -134,10 +141,14 @@ mod tests {
                         prop_assert_eq!(queue.answered().map(|request| request.answer), answered);
                         ended.extend(answered);
                     }
-                    Step::Die => {
-                        begun.extend(child.front());
-                        let blamed = queue.child_died().map(|request| request.answer);
-                        prop_assert_eq!(blamed, child.pop_front());
+                    Step::Die { unread } => {
+                        // The frame of each request has five bytes.
+                        let sent = child.len() * 5;
+                        let read = sent.saturating_sub(unread);
+                        let first = child.front().copied();
+                        begun.extend(first.filter(|_| read >= 5));
+                        let blamed = queue.child_died(unread.min(sent)).map(|request| request.answer);
+                        prop_assert_eq!(blamed, first.filter(|_| read > 0));
                         ended.extend(blamed);
                         child.clear();
                     }

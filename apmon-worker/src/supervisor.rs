@@ -214,10 +214,15 @@ impl Supervisor {
         let (death, stderr) = child.end(cause);
         let now = clock::now();
         // Answers count until the last moment. The blame then falls on the request after them,
-        // which the child had begun.
+        // which the child had begun, or had begun to read.
         let _ = self.take_answers(now);
-        self.child = None;
-        let blamed = self.queue.child_died();
+        let child = self.child.take();
+        let unread = match death {
+            // The time of a request is limited, whatever the child does meanwhile.
+            Death::TimedOut(_) => 0,
+            _ => child.map_or(0, |child| child.unread()),
+        };
+        let blamed = self.queue.child_died(unread);
         let restart = self.restart.died(&self.shared.limits);
         let command = Arc::clone(&self.shared.name);
         let stderr: Arc<str> = stderr.into();

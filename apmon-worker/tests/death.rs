@@ -102,6 +102,27 @@ fn a_child_that_is_killed_without_a_request_fails_none() {
     assert_ne!(support::pid(&worker), pid);
 }
 
+/// Whether the second request finds the pipe open or closed is left to chance; its answer is not.
+#[test]
+#[cfg(target_os = "linux")] // where the system says what is in a pipe
+fn a_request_that_an_idle_child_did_not_read_before_it_was_killed_is_answered() {
+    let worker = worker();
+    for _ in 0..20 {
+        let pid = pid(&worker);
+        // Until it is killed, it reads nothing.
+        kill(pid, Signal::SIGSTOP).unwrap();
+        while !support::is_stopped(pid) {
+            std::thread::yield_now();
+        }
+        let first = request(&worker, "pid");
+        kill(pid, Signal::SIGKILL).unwrap();
+        let second = request(&worker, "echo b");
+        let answered_by: i32 = outcome(first).unwrap().parse().unwrap();
+        assert_ne!(answered_by, pid.as_raw());
+        assert_eq!(outcome(second).unwrap(), "b");
+    }
+}
+
 #[test]
 fn what_a_killed_child_has_started_is_killed_as_well() {
     let mut limits = limits();

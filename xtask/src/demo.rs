@@ -13,7 +13,7 @@ use std::{
 
 use self::{lab::Lab, webhook::Receiver};
 use crate::{
-    fault::{During, Fault, counted},
+    fault::{Fault, counted},
     package::{self, DNSMASQ, NGINX},
     process::{self, Running, cargo},
     request::Request,
@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     crate::no_arguments(arguments)?;
     package::install(&[NGINX, DNSMASQ])?;
     // Ports in use are reported before the build, not minutes later.
-    let directory = workspace::target().join("demo");
+    let directory = workspace::scratch("demo")?;
     let receiver = Receiver::start()?;
     let mut lab = Lab::prepare(&directory)?;
     say("building apmon");
@@ -82,6 +82,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
     let status = apmon.stop(STOP_TIMEOUT)?;
     let stopping = stopping.elapsed();
     drop(lab);
+    workspace::leave(&directory);
     summary(&receiver.requests(), status, stopping, stopwatch.elapsed())
 }
 
@@ -95,7 +96,6 @@ fn program() -> PathBuf {
 
 fn start_apmon(directory: &Path) -> Result<Running, Fault> {
     let state = directory.join("lab.statefile.json");
-    forget(&state)?;
     say(&format!(
         "{} run -s {} {SITE_FILE}",
         workspace::shown(&program()),
@@ -108,21 +108,6 @@ fn start_apmon(directory: &Path) -> Result<Running, Fault> {
             .arg(state)
             .arg(SITE_FILE)
     })
-}
-
-/// Removes the state of an earlier demo.
-fn forget(state: &Path) -> Result<(), Fault> {
-    let (Some(directory), Some(name)) = (state.parent(), state.file_name()) else {
-        return Ok(());
-    };
-    let name = name.to_string_lossy();
-    for entry in std::fs::read_dir(directory).during("list target/demo")? {
-        let file = entry.during("list target/demo")?;
-        if file.file_name().to_string_lossy().starts_with(&*name) {
-            std::fs::remove_file(file.path()).during(format!("remove {}", workspace::shown(&file.path())))?;
-        }
-    }
-    Ok(())
 }
 
 /// Waits for `time`, or until `done` returns true; apmon must not end meanwhile.

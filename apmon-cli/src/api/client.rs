@@ -1,11 +1,17 @@
 //! The client of a running daemon's API.
 
-use std::{io, path::Path, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use hyper::StatusCode;
 
-/// The deadline of a whole exchange.
-const TIMEOUT: Duration = Duration::from_secs(10);
+use crate::registry::is_believed;
+
+/// The deadline of a whole exchange: an engine that does not answer is reported before that.
+const TIMEOUT: Duration = Duration::from_secs(7);
 
 /// Why a request to a daemon failed.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +19,14 @@ pub(crate) enum ApiError {
     /// Nothing listens on the socket.
     #[error("no daemon is running")]
     NoDaemon,
+    /// The daemon was started with the site file and does not run the site.
+    #[error("the daemon (process {pid}) does not run this site: {reason}")]
+    NotRun {
+        /// The process of the daemon.
+        pid: u32,
+        /// Why it does not.
+        reason: String,
+    },
     /// Nothing listens on the sockets that this user may see.
     #[error("no daemon was found")]
     NotFound,
@@ -23,7 +37,7 @@ pub(crate) enum ApiError {
     #[error("the daemon answers only its own user and group")]
     Denied,
     /// What listens on the socket is a process of this other user.
-    #[error("it belongs to another user (uid {0})")]
+    #[error("what listens on the socket belongs to another user (uid {0}) and is not believed")]
     #[cfg_attr(not(unix), allow(dead_code))] // there are no sockets
     Foreign(u32),
     /// The daemon refused the request.
@@ -35,9 +49,9 @@ pub(crate) enum ApiError {
 }
 
 impl ApiError {
-    /// Whether no daemon is known to be running.
+    /// Whether no daemon is known to run the site.
     pub(crate) fn is_absence(&self) -> bool {
-        matches!(self, Self::NoDaemon | Self::NotFound)
+        matches!(self, Self::NoDaemon | Self::NotFound | Self::NotRun { .. })
     }
 }
 
@@ -55,9 +69,11 @@ impl From<io::Error> for ApiError {
     }
 }
 
-/// Sends `GET path` to the daemon at `socket` and returns the body.
+/// Sends `GET path` to the daemon at `socket` and returns the body. Only a daemon is believed whose
+/// entry in a registry in the socket's directory would be: root's, this user's, or of the user to
+/// whom root gave that directory.
 pub(crate) fn get(socket: &Path, path: &str) -> Result<Vec<u8>, ApiError> {
-    let body = exchange(socket, "GET", path, String::new(), |_| true);
+    let body = exchange(socket, "GET", path, String::new(), believed_at(socket));
     request(body, TIMEOUT)
 }
 
@@ -71,9 +87,18 @@ pub(super) fn get_from(
     request(exchange(socket, "GET", path, String::new(), is_believed), timeout)
 }
 
-/// Sends `POST path` to the daemon at `socket` and returns the body.
+/// Sends `POST path` to the daemon at `socket` and returns the body; as [`get`], only to one that is
+/// believed.
 pub(crate) fn post(socket: &Path, path: &str, json: String) -> Result<Vec<u8>, ApiError> {
-    request(exchange(socket, "POST", path, json, |_| true), TIMEOUT)
+    request(exchange(socket, "POST", path, json, believed_at(socket)), TIMEOUT)
+}
+
+fn believed_at(socket: &Path) -> impl Fn(u32) -> bool {
+    let directory = match socket.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    move |uid| is_believed(&directory, uid)
 }
 
 fn request(

@@ -3,10 +3,7 @@
 
 use std::{io, path::Path, sync::Arc};
 
-use apmon_core::Handle;
-
 use super::ServedSite;
-use crate::registry::SitePath;
 
 /// The server of the sockets of all sites in this process. Cheap to clone.
 #[derive(Clone)]
@@ -46,7 +43,7 @@ impl Host {
     /// by a killed process is replaced, which is safe because the caller holds the
     /// site's lock.
     #[cfg(unix)]
-    pub(crate) async fn listen(&self, path: &Path, engine: Handle, file: SitePath) -> io::Result<Listening> {
+    pub(crate) async fn listen(&self, path: &Path, site: ServedSite) -> io::Result<Listening> {
         unix::make_room(path).await?;
         let listener = {
             let _inside = self.runtime.enter();
@@ -54,15 +51,13 @@ impl Host {
         };
         Ok(Listening {
             path: path.to_owned(),
-            task: self
-                .runtime
-                .spawn(unix::serve(listener, ServedSite { engine, file })),
+            task: self.runtime.spawn(unix::serve(listener, site)),
         })
     }
 
     /// Fails: this platform has no UNIX sockets.
     #[cfg(not(unix))]
-    pub(crate) async fn listen(&self, _: &Path, _: Handle, _: SitePath) -> io::Result<Listening> {
+    pub(crate) async fn listen(&self, _: &Path, _: ServedSite) -> io::Result<Listening> {
         let _ = &self.runtime;
         Err(io::ErrorKind::Unsupported.into())
     }

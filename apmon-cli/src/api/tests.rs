@@ -59,7 +59,15 @@ impl Lab {
     }
 
     fn listen(&self, host: &Host) -> Listening {
-        block_on(host.listen(&self.socket(), self.engine.clone(), site_path())).unwrap()
+        block_on(host.listen(&self.socket(), self.site())).unwrap()
+    }
+
+    fn site(&self) -> ServedSite {
+        ServedSite {
+            engine: self.engine.clone(),
+            file: site_path(),
+            sites: ProcessSites::default(),
+        }
     }
 }
 
@@ -166,9 +174,9 @@ fn requests_are_answered_and_errors_explained() {
             RETRY,
             "channel=x",
             400,
-            "expected value at line 1 column 1",
+            "the body is not JSON (expected value at line 1 column 1); send {\"channel\": \"...\"}",
         ),
-        ("POST", RETRY, &large, 400, "length limit exceeded"),
+        ("POST", RETRY, &large, 400, "the body is longer than 16384 bytes"),
         ("GET", RETRY, "", 405, "method not allowed, use POST"),
         ("POST", STATUS, "", 405, "method not allowed, use GET"),
         ("GET", "/", "", 404, "not found"),
@@ -207,7 +215,7 @@ fn the_socket_is_open_to_owner_and_group_and_removed_when_dropped() {
     assert!(metadata.file_type().is_socket());
     assert_eq!(metadata.permissions().mode() & 0o777, 0o660);
     // A socket in use is not taken over.
-    let second = block_on(host.listen(&lab.socket(), lab.engine.clone(), site_path()));
+    let second = block_on(host.listen(&lab.socket(), lab.site()));
     assert_eq!(second.err().unwrap().to_string(), "another process listens on it");
     assert!(get(&lab.socket(), STATUS).is_ok());
     drop(listening);
@@ -225,9 +233,7 @@ fn only_a_socket_left_behind_by_a_killed_process_is_replaced() {
     drop(listening);
 
     std::fs::write(lab.socket(), "kept").unwrap();
-    let error = block_on(host.listen(&lab.socket(), lab.engine.clone(), site_path()))
-        .err()
-        .unwrap();
+    let error = block_on(host.listen(&lab.socket(), lab.site())).err().unwrap();
     assert_eq!(error.to_string(), "exists and is not a socket");
     assert_eq!(std::fs::read_to_string(lab.socket()).unwrap(), "kept");
     std::fs::remove_file(lab.socket()).unwrap();
@@ -235,16 +241,12 @@ fn only_a_socket_left_behind_by_a_killed_process_is_replaced() {
     let victim = lab.directory.path().join("victim");
     drop(UnixListener::bind(&victim).unwrap());
     std::os::unix::fs::symlink(&victim, lab.socket()).unwrap();
-    let error = block_on(host.listen(&lab.socket(), lab.engine.clone(), site_path()))
-        .err()
-        .unwrap();
+    let error = block_on(host.listen(&lab.socket(), lab.site())).err().unwrap();
     assert_eq!(error.to_string(), "exists and is not a socket");
     assert!(victim.symlink_metadata().is_ok());
 
     let long = lab.directory.path().join("x".repeat(108));
-    let error = block_on(host.listen(&long, lab.engine.clone(), site_path()))
-        .err()
-        .unwrap();
+    let error = block_on(host.listen(&long, lab.site())).err().unwrap();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
     assert!(matches!(get(&long, STATUS), Err(ApiError::NoDaemon)));
 }
@@ -327,4 +329,59 @@ fn what_a_user_who_is_not_believed_says_is_not_read() {
         error.to_string(),
         "the daemon does not answer: no answer within 2 secs"
     );
+}
+
+#[test]
+fn every_socket_lists_the_sites_that_run_and_says_why_the_others_do_not() {
+    let (lab, host) = (Lab::new(), Host::start().unwrap());
+    let site = lab.site();
+    let sites = site.sites.clone();
+    let [home, office, shed] = [
+        "/etc/apmon/home.yaml",
+        "/etc/apmon/office.yaml",
+        "/etc/apmon/shed.yaml",
+    ];
+    sites.running(Path::new(home), "Home", lab.engine.clone());
+    sites.stopped(Path::new(office), &anyhow::anyhow!("line 3: no\nline 4: no"));
+    // Two site files may give the same name.
+    sites.running(Path::new(shed), "Home", lab.engine.clone());
+    let _listening = block_on(host.listen(&lab.socket(), site)).unwrap();
+    let listed = |path: &str, name: &str, reason: Option<&str>| {
+        json!({
+            "site": name, "site_file": path, "given": path, "running": reason.is_none(), "reason": reason,
+        })
+    };
+    let expected = [
+        listed(home, "Home", None),
+        listed(office, office, Some("line 3: no; line 4: no")),
+        listed(shed, "Home (/etc/apmon/shed.yaml)", None),
+    ];
+    assert_eq!(
+        request(&lab.socket(), "GET", SITES, ""),
+        (200, json!({"pid": std::process::id(), "sites": expected}))
+    );
+    // Mended, renamed, and stopped again.
+    sites.running(Path::new(office), "Office", lab.engine.clone());
+    sites.running(Path::new(office), "New office", lab.engine.clone());
+    sites.stopped(Path::new(office), &anyhow::anyhow!("the disk is gone"));
+    let of_office = sites_of(&lab.socket()).unwrap().remove(1);
+    assert_eq!(of_office.reason.as_deref(), Some("the disk is gone"));
+    let (_, all) = request(&lab.socket(), "GET", SITES, "");
+    assert_eq!(all["sites"][1]["site"], "New office");
+    assert_eq!(all["sites"].as_array().unwrap().len(), 3);
+}
+
+/// The clock stands still while the look-up hangs, and then goes on to the end of the limit.
+#[tokio::test(start_paused = true)]
+async fn a_user_whose_name_is_not_known_within_a_second_is_recorded_by_number() {
+    let (hanging, hangs) = std::sync::mpsc::channel::<()>();
+    let lookup = move || {
+        let _ = hangs.recv();
+        actor::of(Some(0), SOCKET)
+    };
+    let begun = tokio::time::Instant::now();
+    let actor = named_in_time(Some(0), lookup).await;
+    assert_eq!((actor.name.as_str(), actor.means.as_str()), ("uid 0", "socket"));
+    assert_eq!(begun.elapsed(), Duration::from_secs(1));
+    drop(hanging);
 }

@@ -29,7 +29,7 @@ use crate::{
     api, console, exclusive, kinds,
     options::CommonArgs,
     plural::count,
-    registry::SitePath,
+    registry::{Claim, SitePath},
     site::{self, Process, RunMode},
     store::Store,
     thread,
@@ -49,6 +49,7 @@ pub(super) struct Ready {
     file: SitePath,
     /// Where the store keeps the state.
     state_file: PathBuf,
+    claim: Claim,
 }
 
 /// The content of a site file.
@@ -70,6 +71,8 @@ pub(super) struct Supervisor {
     pub(super) file: FileWatch,
     /// Serves the site's socket; `None` if its thread could not be started.
     pub(super) host: Option<api::Host>,
+    /// The sites of the process, as the sockets of all of them list them.
+    pub(super) sites: api::ProcessSites,
 }
 
 /// A site that was stopped.
@@ -132,6 +135,7 @@ impl Supervisor {
                 Err(error) => error,
             };
             let _ = published.send(None);
+            self.sites.stopped(&self.config, &failed);
             let text = format!("{failed:#}");
             if logged.as_ref() != Some(&text) {
                 console::log_error(&self.config, &failed);
@@ -185,6 +189,7 @@ impl Supervisor {
             store,
             file,
             state_file,
+            claim: _claim,
         }: Ready,
         published: &watch::Sender<Option<Handle>>,
     ) -> Ended {
@@ -199,12 +204,14 @@ impl Supervisor {
                 count(plan.monitors.len(), "monitor")
             );
         });
+        let name = plan.site.clone();
         let engine = Engine::new(plan, store.shared()).on_event(|event| console::report(event, false));
         let handle = engine.handle();
         // Listen first: a client that learns that the site runs can query it.
         let listening = self.listen(handle.clone(), &registered);
         let _listening = listening.instrument(self.process.span(&self.config)).await;
         self.process.span(&self.config).in_scope(|| registered.register());
+        self.sites.running(&self.config, &name, handle.clone());
         let _ = published.send(Some(handle.clone()));
         let mut engine = tokio::spawn(engine.run().instrument(self.process.span(&self.config)));
         let mut stopping = self.stopping.clone();
@@ -248,7 +255,12 @@ impl Supervisor {
     async fn listen(&self, engine: Handle, site: &RegisteredSite) -> Option<api::Listening> {
         let host = self.host.as_ref()?;
         let socket = site.socket();
-        let listening = host.listen(socket, engine, site.file().clone()).await;
+        let site = api::ServedSite {
+            engine,
+            file: site.file().clone(),
+            sites: self.sites.clone(),
+        };
+        let listening = host.listen(socket, site).await;
         let warn = |error: &std::io::Error| {
             let socket = socket.display().to_string();
             let socket = printable(&socket);
@@ -302,6 +314,7 @@ impl Supervisor {
                         if let Ok(changes) = changes {
                             tracing::info!("{}: reloaded: {changes}", printable(&name));
                         }
+                        self.sites.running(&self.config, &name, handle.clone());
                         registered.reloaded(&name, file);
                     }),
                     Err(error) => {
@@ -323,7 +336,7 @@ impl Supervisor {
 
 fn ready(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Ready> {
     let content = site::load(config)?;
-    let store = exclusive::open(config, common, RunMode::Daemon, "")?;
+    let (store, claim) = exclusive::open(config, common, RunMode::Daemon, "")?;
     // Logs the site's warnings, which every attempt would repeat.
     let site = loaded(&content, common, process);
     let state_file = site::state_path(config, common, RunMode::Daemon);
@@ -332,6 +345,7 @@ fn ready(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Resul
         store,
         file: SitePath::of(config),
         state_file: std::path::absolute(&state_file).unwrap_or(state_file),
+        claim,
     })
 }
 

@@ -93,7 +93,7 @@ fn named(survey: &Survey, name: &str) -> anyhow::Result<Option<PathBuf>> {
             });
             let paths: Vec<_> = paths.collect();
             anyhow::bail!(
-                "\"{}\" is the name of {} sites, give one of their files instead: {}",
+                "\"{}\" is the name of {} sites; give one of their files instead: {}",
                 printable(name),
                 paths.len(),
                 paths.join(", ")

@@ -36,14 +36,12 @@ impl Daemon {
     }
 }
 
-/// Searches for the daemon of this site file, other than this process.
+/// Searches for the daemon of this site file. This process must not be running it. (Its id says
+/// nothing: in containers that share a registry, all daemons may have the same one.)
 pub(crate) fn find_daemon(config: &Path) -> (Option<Daemon>, Search) {
     let (survey, file) = (Survey::take(), SitePath::of(config));
     let mut search = Search::of(&survey);
-    let mut others = survey
-        .of(&file)
-        .filter(|found| found.live && found.entry.pid != std::process::id());
-    if let Some(found) = others.next() {
+    if let Some(found) = survey.of(&file).find(|found| found.live) {
         let daemon = Daemon {
             pid: found.entry.pid,
             state_file: found.entry.state_file.clone(),
@@ -52,7 +50,7 @@ pub(crate) fn find_daemon(config: &Path) -> (Option<Daemon>, Search) {
     }
     for place in places(config, &mut search) {
         match place.ask(&file) {
-            Asked::Ours(pid) if pid != std::process::id() => {
+            Asked::Ours(pid) => {
                 let state_file = place.database();
                 return (Some(Daemon { pid, state_file }), search);
             }

@@ -80,7 +80,7 @@ fn judge(error: anyhow::Error, note: &str, now: Timestamp) -> Finding {
         )),
         // The clock was set back; its age is not known.
         Err(_) => Finding::Overdue(anyhow!(
-            "another pass is at work{process} that says that it started at {since}, which is in the future; if it hangs, end it: it holds {}",
+            "another pass is at work{process}, and its lock says that it started at {since}, which is in the future; if it hangs, end it: it holds {}",
             printable(&lock)
         )),
     }

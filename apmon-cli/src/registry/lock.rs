@@ -19,6 +19,22 @@ pub(super) fn lock(file: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// Locks the file of a claim, which is open for reading, beside others that do the same.
+#[cfg(target_os = "linux")]
+pub(super) fn lock_shared(file: &File) -> io::Result<()> {
+    fcntl(file, FcntlArg::F_OFD_SETLK(&whole(libc::F_RDLCK)))?;
+    Ok(())
+}
+
+/// Whether a lock was refused because another process has one.
+#[cfg(target_os = "linux")]
+pub(super) fn is_taken(error: &io::Error) -> bool {
+    // The system reports either.
+    [libc::EAGAIN, libc::EACCES]
+        .map(Some)
+        .contains(&error.raw_os_error())
+}
+
 /// Whether a daemon holds the lock on an entry.
 #[cfg(target_os = "linux")]
 pub(super) fn is_locked(file: &File) -> io::Result<bool> {
@@ -42,6 +58,16 @@ fn whole(kind: i32) -> libc::flock {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn lock(_: &File) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn lock_shared(_: &File) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn is_taken(_: &io::Error) -> bool {
+    false
 }
 
 #[cfg(not(target_os = "linux"))]

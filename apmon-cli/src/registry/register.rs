@@ -105,6 +105,11 @@ pub(super) fn register_in(directory: &Path, entry: &Entry) -> Result<Registratio
     let mut last = None;
     for n in 0..NAMES {
         let name = name_of(entry, n);
+        // In containers that share the directory, all daemons may have the same process id.
+        if is_of_running(&trusted.path().join(&name)) {
+            last = Some(io::ErrorKind::AlreadyExists.into());
+            continue;
+        }
         match publish(trusted.path(), &name, entry) {
             Ok((path, file)) => {
                 sweep(&trusted, &path, entry);
@@ -132,6 +137,11 @@ pub(super) fn register_in(directory: &Path, entry: &Entry) -> Result<Registratio
     Err(last.unwrap_or_else(|| io::ErrorKind::AlreadyExists.into()).into())
 }
 
+/// Whether a running daemon has the entry of this name.
+fn is_of_running(path: &Path) -> bool {
+    open(path).is_ok_and(|file| is_locked(&file).is_ok_and(|locked| locked))
+}
+
 #[cfg(unix)]
 fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt as _;
@@ -143,7 +153,7 @@ fn is_same(_: &fs::Metadata, _: &fs::Metadata) -> bool {
     true
 }
 
-fn make(directory: &Path) -> io::Result<()> {
+pub(super) fn make(directory: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o755);
@@ -198,7 +208,7 @@ fn is_half_written(name: &[u8]) -> bool {
 }
 
 /// FNV-1a, so that the names of two site files of one stem differ.
-fn fnv(bytes: &[u8]) -> u64 {
+pub(super) fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })

@@ -77,6 +77,58 @@ fn a_reader_that_holds_an_entry_open_does_not_make_it_live() {
 }
 
 #[test]
+fn an_entry_of_a_running_daemon_is_not_replaced_by_another_of_the_same_process_id() {
+    let directory = tempfile::tempdir().unwrap();
+    let registry = directory.path().join("apmon");
+    let first = register_in(&registry, &home()).unwrap();
+    let second = register_in(&registry, &home()).unwrap();
+    assert!(first.is_present() && second.is_present());
+    assert_eq!(names(&registry).len(), 2);
+}
+
+#[test]
+fn a_daemon_claims_a_site_file_alone_and_passes_claim_it_together() {
+    use super::claim::claim_in;
+    let directory = tempfile::tempdir().unwrap();
+    let registry = directory.path().join("apmon");
+    let file = |path: &str| SitePath::of(Path::new(path));
+    let (home, office) = (file("/etc/apmon/home.yaml"), file("/etc/apmon/office.yaml"));
+    let is_free = |file: &SitePath, alone| claim_in(&registry, file, alone).is_ok();
+    assert!(
+        claim_in(&registry, &home, true).unwrap().is_empty(),
+        "no registry"
+    );
+    fs::create_dir(&registry).unwrap();
+    assert!(claim_in(&registry, &home, false).unwrap().is_empty());
+    assert_eq!(names(&registry), [""; 0], "a pass makes nothing");
+
+    let daemon = claim_in(&registry, &home, true).unwrap();
+    assert_eq!(daemon.len(), 1);
+    assert!(!is_free(&home, true) && !is_free(&home, false));
+    assert!(is_free(&office, true));
+    // The same by another path.
+    let link = SitePath {
+        given: "/home/me/home.yaml".into(),
+        ..home.clone()
+    };
+    assert!(!is_free(&link, true));
+    drop(daemon);
+
+    let pass = claim_in(&registry, &home, false).unwrap();
+    assert_eq!(pass.len(), 1);
+    assert!(is_free(&home, false) && !is_free(&home, true));
+    drop(pass);
+    assert!(is_free(&home, true));
+
+    // Others cannot open the files, and no reader takes them for entries.
+    for name in names(&registry) {
+        let mode = fs::metadata(registry.join(&name)).unwrap().permissions().mode();
+        assert_eq!((&name[..1], mode & 0o777), (".", 0o600));
+    }
+    assert!(entries(&registry).unwrap().is_empty());
+}
+
+#[test]
 fn files_that_are_not_entries_of_a_user_who_counts_are_ignored() {
     let directory = tempfile::tempdir().unwrap();
     let registry = directory.path().join("apmon");

@@ -5,6 +5,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::SiteReport;
 use crate::{
+    api::ApiError,
     human_time::{ago, between, duration, timestamp, until},
     plural::count,
     table::{WIDTH, cut, fit, render_filled},
@@ -70,12 +71,16 @@ fn head(report: &SiteReport, zone: &TimeZone) -> String {
             }
             line
         }
+        (Some(ApiError::NotRun { pid, reason }), _) => format!(
+            "the daemon (process {pid}) does not run this site{checked}\nreason: {}",
+            printable(reason)
+        ),
         (Some(error), _) => cut(&printable(&format!("{error}{checked}")), WIDTH),
     });
     if let Some(error) = &report.daemon_error {
         let state_file = report.location.state_file.display().to_string();
         lines.push(format!("state file: {}", printable(&state_file)));
-        if error.is_absence() {
+        if matches!(error, ApiError::NoDaemon | ApiError::NotFound) {
             let search = report.location.search.to_string();
             lines.extend(search.split("; ").map(str::to_owned));
         }

@@ -108,9 +108,44 @@ impl Lab {
         self.apmon_by(&[&unshare[..], &["sh", "-c", &script]].concat(), arguments)
     }
 
+    /// Like [`Lab::apmon_with_mounts`], as the real root, who may become other users.
+    pub fn apmon_with_mounts_of_root(&self, script: &str) -> Command {
+        self.apmon_by(&["unshare", "--mount", "sh", "-c", script], &[])
+    }
+
     /// Like [`Lab::apmon`], without root's privileges.
     pub fn apmon_without_privileges(&self, arguments: &[&str]) -> Command {
         self.apmon_by(&["unshare", "--user"], arguments)
+    }
+
+    /// Starts the binary in the background, and has strace log these system calls of all its
+    /// threads.
+    pub fn start_traced(&self, log: &Path, calls: &str, arguments: &[&str]) -> Process {
+        let log = log.to_str().unwrap();
+        let trace = format!("trace={calls}");
+        // The tracer is a process of its own, and this one becomes the binary.
+        let strace = [
+            "strace",
+            "-D",
+            "-f",
+            "-qq",
+            "-e",
+            "signal=none",
+            "-e",
+            &trace,
+            "-o",
+            log,
+        ];
+        Process::start(self.apmon_by(&strace, arguments))
+    }
+
+    /// Like [`Lab::apmon`], as another user, which needs root.
+    pub fn apmon_as(&self, user: u32, arguments: &[&str]) -> Command {
+        // The program may be where the other user cannot go.
+        let script = format!(
+            "exec 3<\"$0\"; set -- --reuid {user} --regid {user} --clear-groups /proc/self/fd/3 \"$@\"; exec setpriv \"$@\""
+        );
+        self.apmon_by(&["sh", "-c", &script], arguments)
     }
 
     /// Starts the binary through a program that executes it in place, so that the

@@ -58,6 +58,10 @@ impl Process {
         self.child.id()
     }
 
+    pub fn has_exited(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// The lines written to stdout so far.
     pub fn out(&self) -> Vec<String> {
         self.out.all()
@@ -80,7 +84,7 @@ impl Process {
 
     fn wait_for_line(&mut self, stream: &str, lines: impl Fn(&Self) -> Vec<String>, part: &str) -> String {
         wait_until(&format!("{part:?} on {stream}"), || {
-            let has_exited = self.child.try_wait().unwrap().is_some();
+            let has_exited = self.has_exited();
             let found = lines(self).into_iter().find(|line| line.contains(part));
             assert!(
                 found.is_some() || !has_exited,

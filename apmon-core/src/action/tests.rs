@@ -70,7 +70,7 @@ fn pauses_of_a_channel_end_and_its_other_notifications_stay_as_they_are() {
     let decision = retry(Some("one"))
         .decide(&snapshot(), &[], &actor(), at(10))
         .unwrap();
-    assert_eq!(decision.affected, 3);
+    assert_eq!((decision.affected, decision.sends), (3, true));
     let freed: Vec<_> = decision
         .outbox
         .iter()
@@ -97,7 +97,8 @@ fn a_channel_must_be_in_the_plan_or_in_the_outbox() {
     let channels = ["three".to_owned()];
     let decide = |channel| retry(Some(channel)).decide(&snapshot(), &channels, &actor(), at(10));
     assert!(decide("two").is_ok());
-    assert_eq!(decide("three").unwrap().affected, 0);
+    let nothing = decide("three").unwrap();
+    assert_eq!((nothing.affected, nothing.sends), (0, false));
     let error = decide("four").unwrap_err().to_string();
     assert_eq!(error, "no such channel: four; known channels: one, three, two");
 }

@@ -12,6 +12,7 @@ use std::{
 
 use jiff::tz::TimeZone;
 
+pub(super) use self::rerouting::Reassigned;
 use super::{
     monitors::Monitors,
     outbox::{AttemptResult, Outbox, Unsaved},

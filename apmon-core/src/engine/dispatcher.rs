@@ -6,6 +6,7 @@
 
 mod acting;
 mod ending;
+mod heartbeat;
 mod held;
 mod owed;
 mod part;
@@ -215,6 +216,15 @@ impl Dispatcher {
     fn run_fallbacks(&mut self, now: Now) {
         for monitor in self.delivery.run_fallbacks(&mut self.monitors, now) {
             self.persistence.mark(monitor, StateChange::Urgent, now.mono);
+        }
+    }
+
+    fn start_deliveries(&mut self, now: Now) {
+        if self.is_outbox_closed(now) {
+            return;
+        }
+        for attempt in self.delivery.start(now) {
+            self.tasks.spawn(attempt.run());
         }
     }
 
@@ -453,37 +463,6 @@ impl Dispatcher {
         let effects = runtime.remind(&self.context, now);
         let monitor = Arc::clone(&runtime.monitor);
         self.apply(Some(index), &monitor.watch().name, effects, now);
-    }
-
-    /// Sends a monitor's heartbeat, due at `now` or again after a failure.
-    fn send_heartbeat(&mut self, index: usize, now: Now) {
-        let Some((runtime, reference)) = self.monitors.at(index).zip(self.monitors.reference(index)) else {
-            return;
-        };
-        let Some(heartbeat) = &runtime.monitor.watch().policy.heartbeat else {
-            return;
-        };
-        let (source, ends) = (
-            HeartbeatSource::Monitor(reference),
-            runtime.heartbeat_period_end(),
-        );
-        if let Some(attempt) = self.heartbeats.send(source, heartbeat, ends, now) {
-            self.tasks.spawn(attempt.run());
-        }
-    }
-
-    /// Sends the engine's own heartbeat, provided that the engine is healthy.
-    fn send_own_heartbeat(&mut self, now: Now) {
-        let next = self
-            .self_monitor
-            .next_heartbeat(&self.monitors, &self.persistence, &self.delivery, now);
-        let Some((source, heartbeat, ends)) = next else {
-            return;
-        };
-        if let Some(attempt) = self.heartbeats.send(source, &heartbeat, ends, now) {
-            self.self_monitor.start_sending();
-            self.tasks.spawn(attempt.run());
-        }
     }
 
     fn report_notified(&self, notifications: &[Notification]) {

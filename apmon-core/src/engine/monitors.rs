@@ -46,7 +46,7 @@ pub(super) struct Monitors {
     /// The newest generation.
     generation: u64,
     is_pass: bool,
-    /// The monitors that were due at the start of a pass, until they are hard or well.
+    /// The monitors that were due at the start of a pass, until they are up or in a hard state.
     awaited: HashSet<usize>,
     /// Monitors whose panic has been logged.
     panicked: HashSet<String>,

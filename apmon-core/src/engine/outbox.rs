@@ -15,7 +15,7 @@ use std::{
 
 use jiff::Timestamp;
 
-pub(super) use self::{fallback::FallbackDue, saving::Unsaved};
+pub(super) use self::{fallback::FallbackDue, orphan::Orphan, saving::Unsaved};
 use self::{
     fallback::is_fallback_done,
     queue::{ChannelQueue, Item},
@@ -161,6 +161,7 @@ impl Outbox {
             sendable: stored || self.from_memory,
             unsaved: !stored,
             stored,
+            is_loaded: stored,
             deferred,
             held: false,
             decided,

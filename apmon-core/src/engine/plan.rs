@@ -30,6 +30,9 @@ pub struct Plan {
     pub monitors: Vec<Arc<dyn Monitor>>,
     /// The channels that notifications go to.
     pub channels: Vec<Channel>,
+    /// The switch for what no monitor decides any more: whether the ends that channels are owed are
+    /// sent once their monitor was removed. Default yes.
+    pub alarms: bool,
     /// The largest number of checks that run at the same time; `None` means no limit.
     pub max_concurrent: Option<NonZeroUsize>,
     /// How long one delivery or heartbeat may take, and how long a pass waits for its outbox
@@ -56,6 +59,7 @@ impl Plan {
             site: site.into(),
             monitors: Vec::new(),
             channels: Vec::new(),
+            alarms: true,
             max_concurrent: None,
             delivery_timeout: Duration::from_secs(20),
             expire_after: Duration::from_secs(24 * 3600),
@@ -91,7 +95,8 @@ impl Plan {
     /// The part of the plan that decides who is notified.
     #[must_use]
     pub fn routes(&self) -> Routes {
-        let routes = Routes::new(self.channels.iter().map(Channel::route).collect());
+        let routes = self.channels.iter().map(Channel::route).collect();
+        let routes = Routes::new(routes).with_alarms(self.alarms);
         match self.no_notify {
             true => routes.switched_off(),
             false => routes,

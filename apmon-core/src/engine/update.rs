@@ -24,7 +24,7 @@ pub enum Update {
         monitor: String,
         /// When the check started.
         at: Timestamp,
-        /// Its verdict.
+        /// The verdict of the check.
         verdict: Verdict,
         /// The condition of the monitor after it.
         condition: Condition,
@@ -39,7 +39,7 @@ pub enum Update {
     ConditionChanged {
         /// The monitor.
         monitor: String,
-        /// When.
+        /// When it changed.
         at: Timestamp,
         /// The condition before.
         before: Condition,
@@ -55,7 +55,7 @@ pub enum Update {
     },
     /// An attempt to deliver a notification ended, or a notification left the outbox.
     Delivery {
-        /// When.
+        /// When the attempt ended, or the notification left the outbox.
         at: Timestamp,
         /// The id of the channel.
         channel: String,
@@ -70,7 +70,7 @@ pub enum Update {
     },
     /// The plan was replaced or changed.
     Reloaded {
-        /// When.
+        /// When the plan was changed.
         at: Timestamp,
         /// How many monitors there are now.
         monitors: usize,
@@ -79,14 +79,14 @@ pub enum Update {
     },
     /// The store began to fail: monitoring and alerting continue from memory.
     StoreFailing {
-        /// When.
+        /// When the first failure was noticed.
         at: Timestamp,
         /// The reason.
         reason: String,
     },
     /// The store works again.
     StoreWorks {
-        /// When.
+        /// When it worked again.
         at: Timestamp,
     },
 }

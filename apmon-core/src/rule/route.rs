@@ -52,6 +52,8 @@ pub struct Routes {
     routes: Vec<Route>,
     /// Whether nothing is sent.
     off: bool,
+    /// Whether the site's own `alarms` are off, which apply to what no monitor decides any more.
+    is_silent: bool,
 }
 
 /// When a channel to which an incident was announced gets its end.
@@ -117,7 +119,27 @@ impl Routes {
     /// The routes of these channels.
     #[must_use]
     pub fn new(routes: Vec<Route>) -> Self {
-        Self { routes, off: false }
+        Self {
+            routes,
+            ..Self::default()
+        }
+    }
+
+    /// The same routes for a site with these `alarms`.
+    pub(crate) fn with_alarms(self, alarms: bool) -> Self {
+        Self {
+            is_silent: !alarms,
+            ..self
+        }
+    }
+
+    /// The policy for the ends that are owed about a monitor that is no longer in the site file:
+    /// with the monitor, its switches have gone.
+    pub(crate) fn policy_after_removal(&self) -> Policy {
+        Policy {
+            alarms: !self.is_silent,
+            ..Policy::default()
+        }
     }
 
     /// The same routes with notifications off: nothing has a recipient.
@@ -165,7 +187,7 @@ impl Routes {
                     .filter(|id| !recipients.contains(id))
                     .collect::<Vec<_>>(),
             );
-            own.owe(&notification, later);
+            own.owe(&notification, later, &recipients);
         }
         announce(own, &notification, &recipients);
         let is_sent = policy.alarms || !recipients.is_empty();
@@ -215,7 +237,8 @@ impl Routes {
     }
 
     /// Takes the ends that can be sent now to channels that are owed them, addressed to these
-    /// channels, oldest first.
+    /// channels, oldest first. A service that is new gets those that a missing channel is owed: it
+    /// may be that channel, under a new id.
     pub(crate) fn take_owed_ends(
         &self,
         policy: &Policy,
@@ -229,14 +252,21 @@ impl Routes {
         for OwedEnd {
             notification,
             channels,
+            mut sent_to,
         } in std::mem::take(&mut own.owed_ends)
         {
             let age = Duration::try_from(now.duration_since(notification.at)).unwrap_or_default();
             if age > RETENTION_AFTER_REMOVAL {
                 continue;
             }
-            let (recipients, later) = self.divide(channels, &notification.kind, policy);
-            own.owe(&notification, later);
+            let renamed = self.keyed_in_place_of_missing(&channels, &notification.kind);
+            let (mut recipients, later) = self.divide(channels, &notification.kind, policy);
+            let new = renamed
+                .into_iter()
+                .filter(|id| !sent_to.contains(id) && !recipients.contains(id));
+            recipients.extend(new.collect::<Vec<_>>());
+            sent_to.extend(recipients.iter().cloned());
+            own.owe(&notification, later, &sent_to);
             if !recipients.is_empty() {
                 due.push(Addressed {
                     // Sent late, it must not expire at once.

@@ -177,3 +177,59 @@ fn an_outage_that_ends_while_alarms_and_email_are_off_has_its_end_for_everybody(
         }
     }
 }
+
+/// The channel never had a chance: it is removed while its receiver is busy with another outage.
+#[test]
+fn a_channel_that_was_sent_nothing_about_an_outage_gets_no_end_of_it() {
+    for is_over in [false, true] {
+        let mut steps = vec![
+            Receiver(2, BusyFor(600)),
+            Target(0, Down),
+            wait(20.0),
+            Target(1, Down),
+            wait(200.0),
+        ];
+        steps.extend(is_over.then_some(Target(1, Up)));
+        steps.extend([wait(200.0), edit(Alarms(1)), edit(Channel(2)), Target(1, Up)]);
+        steps.extend([wait(400.0), edit(Channel(2)), edit(Alarms(1))]);
+        assert_no_complaints(&steps);
+    }
+}
+
+#[test]
+fn people_get_the_end_of_an_outage_whose_monitor_is_removed_while_it_is_silenced() {
+    for apply in [Apply::Reload, Apply::Restart(CRASH)] {
+        for switch in [Alarms(0), Email(0)] {
+            assert_no_complaints(&[
+                Target(0, Down),
+                wait(10.0),
+                Step::Edit(switch, apply),
+                wait(400.0),
+                Step::Edit(Monitor(0), apply),
+                wait(60.0),
+                Step::Edit(Monitor(0), apply),
+            ]);
+        }
+    }
+}
+
+/// `pager` leaves the site file, and comes back as `spare` after the end.
+#[test]
+fn a_service_under_a_new_id_gets_an_end_that_came_before_it() {
+    for apply in [Apply::Reload, Apply::Restart(CRASH)] {
+        assert_no_complaints(&[
+            Target(0, Down),
+            wait(10.0),
+            Step::Edit(Channel(1), apply),
+            edit(Alarms(0)),
+            wait(400.0),
+            Target(0, Up),
+            wait(400.0),
+            Step::Edit(Channel(4), apply),
+            wait(60.0),
+            Step::Edit(Alarms(0), apply),
+            wait(60.0),
+            Step::Edit(Channel(1), apply),
+        ]);
+    }
+}

@@ -60,6 +60,8 @@ struct Owed {
     incident: usize,
     kind: NotificationKind,
     channels: BTreeSet<String>,
+    /// The channels to which it was sent so far.
+    sent_to: BTreeSet<String>,
 }
 
 pub type Expectations = Vec<(String, ExpectedState)>;
@@ -120,6 +122,12 @@ struct Expected {
     replaced: BTreeMap<String, String>,
     receipts: BTreeMap<String, Receipts>,
     refused: BTreeSet<String>,
+    /// The channels to which the process that decided it tried to deliver it.
+    tried: BTreeSet<String>,
+    /// Whether it is an end that channels were owed.
+    is_owed: bool,
+    /// Whether a process found it on disk that did not decide it.
+    is_loaded: bool,
     /// The process that decided it ended before it was on disk.
     void: bool,
 }

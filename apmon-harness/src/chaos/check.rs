@@ -35,6 +35,7 @@ pub(super) const LOG: &str = "the log reports a fault";
 pub(super) const EXIT: &str = "apmon ended by itself";
 pub(super) const DAMAGE: &str = "state that others damaged was not written anew";
 pub(super) const TRUST: &str = "apmon ran on a state that others may write";
+pub(super) const HOSTILE: &str = "hostile servers were not checked";
 
 /// A broken rule, and the evidence against it.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -17,6 +17,7 @@ use super::{
     daemon::{Daemon, End, Handle},
     disk::{self, Disk},
     hook::Hook,
+    hostile::HostileServers,
     mail_server::MailServer,
     plan::{Act, Failure, Moment, Plan, RECEIVERS, Step},
     read,
@@ -74,6 +75,7 @@ struct Round {
     receipts: Receipts,
     hooks: Vec<Hook>,
     mail_server: MailServer,
+    hostile: HostileServers,
     kills: VecDeque<(Moment, Duration)>,
     /// The armed kill: the time by which its moment must come, and the pause after it.
     pending_kill: Option<(Duration, Duration)>,
@@ -149,6 +151,7 @@ impl Round {
             Arc::clone(&handle),
             clock,
         )?;
+        let hostile = HostileServers::open(&site.hostile())?;
         let mut round = Self {
             clock,
             site,
@@ -163,6 +166,7 @@ impl Round {
             receipts,
             hooks,
             mail_server,
+            hostile,
             kills: VecDeque::new(),
             pending_kill: None,
             restart_at: None,
@@ -413,6 +417,11 @@ impl Round {
                 .or_default() += unsaved;
         }
         let mut violations = std::mem::take(&mut self.ended);
+        let floods = self.hostile.floods();
+        *self.totals.faults.entry("floods").or_default() += usize::try_from(floods).unwrap_or(usize::MAX);
+        if floods == 0 {
+            violations.push(Violation::new(check::HOSTILE, "no check got a flood"));
+        }
         violations.extend(check::check(&evidence));
         Ok(violations)
     }

@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, net::Ipv4Addr, path::Path, time::Duration};
 
-use super::notification::{NotificationKind, SITE_NAME};
+use super::{
+    hostile::FLOODS,
+    notification::{NotificationKind, SITE_NAME},
+};
 use crate::{fault::Fault, workspace};
 
 /// Time between two checks of a monitor.
@@ -91,6 +94,14 @@ impl Site {
         (at(self.network, 1), MAIL_PORT)
     }
 
+    /// The addresses of the servers of [`FLOODS`].
+    pub(super) fn hostile(&self) -> Vec<(Ipv4Addr, u16)> {
+        (0..)
+            .zip(FLOODS)
+            .map(|(n, _)| (at(self.network, 40 + n), PORT))
+            .collect()
+    }
+
     pub(super) fn port(&self) -> u16 {
         PORT
     }
@@ -128,6 +139,15 @@ monitors:
                 text,
                 "  - {{type: tcp, name: {}, address: \"tcp://{}:{PORT}\", max_retries: {}{expect}{email}}}",
                 monitor.name, monitor.address, monitor.checks
+            );
+        }
+        // They are never up, and never announced.
+        for (flood, (address, port)) in FLOODS.iter().zip(self.hostile()) {
+            let _ = writeln!(
+                text,
+                "  - {{type: http, name: {}, address: \"http://{address}:{port}/\", expect: needle, \
+                 max_retries: 1000000}}",
+                flood.name
             );
         }
         workspace::write(path, &text)

@@ -5,9 +5,11 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// How much of the output is shown, in bytes.
 const MAX_SHOWN: usize = 1024;
-/// The shortest argument that is masked; a shorter one is no secret and would match
-/// in half of all words.
-const MIN_LENGTH: usize = 3;
+/// The shortest argument that is masked, in characters; a shorter one is no secret.
+const MIN_LENGTH: usize = 4;
+/// An argument of fewer bytes is masked only where it stands alone: as a part of other words it would
+/// make ordinary texts unreadable, and betray itself by what is left of them.
+const MIN_INSIDE_WORD: usize = 8;
 
 /// The arguments as they may appear in the output: each as a whole, and the value
 /// of one such as `--key=s3cret`.
@@ -35,7 +37,10 @@ impl<'a> ArgumentMasks<'a> {
         for mask in &self.0 {
             let windows = output.windows(mask.len()).enumerate();
             for (at, _) in windows.filter(|(_, window)| window == mask) {
-                hidden[at..at + mask.len()].fill(true);
+                let end = at + mask.len();
+                if mask.len() >= MIN_INSIDE_WORD || stands_alone(output, at, end) {
+                    hidden[at..end].fill(true);
+                }
             }
         }
         let (mut shown, mut was_hidden) = (Vec::with_capacity(MAX_SHOWN), false);
@@ -50,6 +55,15 @@ impl<'a> ArgumentMasks<'a> {
         }
         shown
     }
+}
+
+/// Whether no letter or digit is beside `text[at..end]`, of whatever script, unless it has none there
+/// itself. What follows the captured text is not known.
+fn stands_alone(text: &[u8], at: usize, end: usize) -> bool {
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii();
+    let joins = |one: Option<&u8>, other: Option<&u8>| one.is_some_and(is_word) && other.is_some_and(is_word);
+    let before = at.checked_sub(1).and_then(|before| text.get(before));
+    !joins(before, text.get(at)) && !joins(text.get(end - 1), text.get(end))
 }
 
 /// The beginnings of the standard output and the standard error of a program.
@@ -113,8 +127,29 @@ mod tests {
             shown(&args, "a SECRETARG2 b SECRETARG c SECR"),
             "a *** b *** c ***"
         );
-        assert_eq!(shown(&["abcd", "cdefgh"], "xabcdefghx"), "x***x");
-        assert_eq!(shown(&["aaa"], "aaaaa"), "***");
+        assert_eq!(shown(&["abcdefgh", "efghijkl"], "xabcdefghijklx"), "x***x");
+        assert_eq!(shown(&["aaaaaaaa"], "aaaaaaaaaa"), "***");
+    }
+
+    #[test]
+    fn a_short_argument_is_masked_only_where_it_stands_alone() {
+        let args = ["send", "2345", "pässe", "--mode=fast"];
+        for (text, expected) in [
+            (
+                "cannot send: sender 12345 resends",
+                "cannot ***: sender 12345 resends",
+            ),
+            ("pin=2345; 23456", "pin=***; 23456"),
+            ("send-mail, send_mail", "***-mail, ***_mail"),
+            ("pässe reisepässe pässen", "*** reisepässe pässen"),
+            ("faster, not fast", "faster, not ***"),
+            ("send", "***"),
+        ] {
+            assert_eq!(shown(&args, text), expected);
+        }
+        // Signs may be beside a word.
+        assert_eq!(shown(&["//;;"], "a//;;b"), "a***b");
+        assert_eq!(shown(&["s3cretarg"], "its3cretargs"), "it***s");
     }
 
     #[test]
@@ -128,7 +163,10 @@ mod tests {
     }
 
     #[test]
-    fn one_or_two_characters_are_not_masked() {
-        assert_eq!(shown(&["-v", "a", "", "pin"], "have a pin"), "have a ***");
+    fn up_to_three_characters_are_not_masked() {
+        assert_eq!(
+            shown(&["-v", "a", "", "pin", "pins"], "-v: a pin, pins"),
+            "-v: a pin, ***"
+        );
     }
 }

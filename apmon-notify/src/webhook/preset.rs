@@ -13,7 +13,7 @@ pub(super) mod table;
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
-use apmon_core::{Mask, Notification, Secret};
+use apmon_core::{Mask, Notification, Secret, text::printable};
 use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -298,9 +298,9 @@ impl Preset {
             }
             "text" => notification.text.as_str().into(),
             "subject" => subject(notification).into(),
-            "site" => notification.site.as_str().into(),
-            "monitor" => notification.monitor.as_str().into(),
-            "address" => notification.address.as_str().into(),
+            "site" => printable(&notification.site),
+            "monitor" => printable(&notification.monitor),
+            "address" => printable(&notification.address),
             "state" => state(&notification.kind).into(),
             "severity" => severity(&notification.kind).into(),
             "incident" => notification.incident.as_str().into(),

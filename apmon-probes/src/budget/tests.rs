@@ -47,11 +47,13 @@ proptest! {
             http2(8, 0, &[0; 4]),
             http2(0, 0, b"data"),
             http2(0, 0, b""),
+            http2(0, 8, &[9; 10]),
+            http2(0, 8, &[9; 257]),
             http2(1, 5, b"\x88"),
         ];
         let seen = read_all(Framing::http2(), &frames.concat(), size);
         // Of heads after which the stream goes on, the last is the answer's own.
-        prop_assert_eq!(seen, Passed { interim: 2, frames: 8, empty: 7, ..Passed::default() });
+        prop_assert_eq!(seen, Passed { interim: 2, frames: 10, empty: 8, ..Passed::default() });
     }
 
     #[test]
@@ -100,7 +102,7 @@ fn the_budget_is_spent_to_its_end_and_no_further() {
     for (field, limit, flood) in [
         ((|passed| &mut passed.interim) as Field, 100, Flood::Interim),
         (|passed| &mut passed.empty, 10_000, Flood::EmptyFrames),
-        (|passed| &mut passed.frames, 100_000, Flood::Frames),
+        (|passed| &mut passed.frames, 500_000, Flood::Frames),
         (|passed| &mut passed.records, 10_000, Flood::EmptyRecords),
         (|passed| &mut passed.bytes, 1 << 20, Flood::Head),
     ] {
@@ -116,8 +118,8 @@ fn the_budget_is_spent_to_its_end_and_no_further() {
     meter.answer_begins();
     let letters = Passed {
         bytes: 16 << 20,
-        data: 100_000,
-        records: 100_000,
+        data: 500_000,
+        records: 500_000,
         ..Passed::default()
     };
     assert_eq!(meter.add(letters), Ok(()));
@@ -131,6 +133,39 @@ fn the_budget_is_spent_to_its_end_and_no_further() {
         meter.add(of(|passed| &mut passed.bytes, (16 << 20) + 1)),
         Err(Flood::Bytes)
     );
+}
+
+#[test]
+fn what_tls_carries_besides_data_is_bounded() {
+    // Half of it is data, and then nothing more is.
+    let meter = Meter::default();
+    meter.answer_begins();
+    let page = Passed {
+        bytes: 40_000,
+        data: 20_000,
+        records: 20,
+        ..Passed::default()
+    };
+    assert_eq!(meter.add(page), Ok(()));
+    let tickets = Passed {
+        bytes: 16_384,
+        records: 1,
+        ..Passed::default()
+    };
+    let mut added = 0;
+    while meter.add(tickets).is_ok() {
+        added += 1;
+    }
+    assert_eq!(meter.flood(), Some(Flood::Overhead));
+    assert_eq!(added, ((1 << 20) + 64 * 20_000 - 40_000) / 16_384);
+    // Without TLS, nothing is known of data.
+    let meter = Meter::default();
+    meter.answer_begins();
+    let plain = Passed {
+        bytes: 15 << 20,
+        ..Passed::default()
+    };
+    assert_eq!(meter.add(plain), Ok(()));
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 //!
 //! quinn ignores the ICMP errors about its datagrams: a closed port and a missing
 //! route would both seem like silence. So the socket is our own, and reports them
-//! to the checks that wait.
+//! to the checks that wait. It also keeps the datagrams of strangers and of floods away
+//! from quinn.
 
 use std::{
     collections::HashMap,
@@ -10,7 +11,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
@@ -26,15 +27,24 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
     io::{Interest, ReadBuf},
     net::UdpSocket,
-    sync::oneshot,
     task::AbortHandle,
 };
 
-use crate::errqueue::{self, Reported};
+use super::peers::{Peers, Subscription};
+use crate::{
+    budget::{DATAGRAMS_AT_ONCE, pause},
+    errqueue::{self, Reported},
+};
 
 /// Room for what arrives in one burst (a handshake is some ten datagrams for each
 /// check), and for what waits for neighbours that do not answer.
 const BUFFER: usize = 4 * 1024 * 1024;
+
+/// The work after which the reader of the socket pauses, that of a datagram, and that of
+/// one that QUIC does not get to read.
+const TURN: u64 = 4 * DATAGRAMS_AT_ONCE;
+const DATAGRAM: u64 = 4;
+const DROPPED: u64 = 1;
 
 /// How often a datagram is sent before an error is taken to be its own.
 const SENDS: usize = 8;
@@ -48,11 +58,11 @@ pub(crate) struct Endpoints {
     bound: Mutex<HashMap<IpAddr, Shared>>,
 }
 
-/// An endpoint, and the checks that wait for errors about its datagrams.
+/// An endpoint, and the peers of the checks that use it.
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) endpoint: quinn::Endpoint,
-    waiting: Arc<Waiting>,
+    peers: Arc<Peers>,
     reader: Arc<QueueReader>,
 }
 
@@ -119,11 +129,8 @@ impl Shared {
             .or_else(|_| setsockopt(&socket, sockopt::SndBuf, &BUFFER));
         socket.bind(&SocketAddr::new(local, 0).into())?;
         errqueue::enable(&socket, is_v4)?;
-        let waiting = Arc::new(Waiting::default());
-        let socket = Arc::new(QuicSocket {
-            socket: UdpSocket::from_std(socket.into())?,
-            waiting: Arc::clone(&waiting),
-        });
+        let peers = Arc::new(Peers::default());
+        let socket = Arc::new(QuicSocket::new(UdpSocket::from_std(socket.into())?, &peers));
         let endpoint = quinn::Endpoint::new_with_abstract_socket(
             EndpointConfig::default(),
             None,
@@ -133,118 +140,29 @@ impl Shared {
         let reader = QueueReader(tokio::spawn(read_queue(socket)).abort_handle());
         Ok(Self {
             endpoint,
-            waiting,
+            peers,
             reader: Arc::new(reader),
         })
     }
 
-    /// Subscribes to the errors about datagrams to `to`.
+    /// Subscribes to what happens to datagrams to `to`.
     pub(crate) fn subscribe(&self, to: SocketAddr) -> Subscription {
-        let (sender, receiver) = oneshot::channel();
-        let id = self.waiting.next.fetch_add(1, Ordering::Relaxed);
-        let held_back = Arc::new(AtomicU64::new(0));
-        let check = WaitingCheck {
-            id,
-            sender,
-            held_back: Arc::clone(&held_back),
-        };
-        self.waiting.lock().entry(to).or_default().push(check);
-        Subscription {
-            to,
-            id,
-            receiver,
-            held_back,
-            waiting: Arc::clone(&self.waiting),
-        }
+        self.peers.subscribe(to)
     }
 }
 
-/// A check that waits.
-#[derive(Debug)]
-struct WaitingCheck {
-    id: u64,
-    sender: oneshot::Sender<Failure>,
-    /// The number of its datagrams that found no room.
-    held_back: Arc<AtomicU64>,
-}
-
-type Checks = HashMap<SocketAddr, Vec<WaitingCheck>>;
-
-/// The checks that wait, by where they send.
-#[derive(Default, Debug)]
-struct Waiting {
-    checks: Mutex<Checks>,
-    next: AtomicU64,
-}
-
-impl Waiting {
-    fn lock(&self) -> MutexGuard<'_, Checks> {
-        self.checks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A datagram to `to` found no room in the buffer.
-    fn held_back(&self, to: SocketAddr) {
-        for check in self.lock().get(&to).into_iter().flatten() {
-            check.held_back.fetch_add(1, Ordering::Relaxed);
+/// Reports the errors in the queue; returns whether there were any.
+fn drain(socket: &UdpSocket, peers: &Peers) -> bool {
+    let mut some = false;
+    while let Ok(reported) = errqueue::take(socket) {
+        some = true;
+        if let Some(reported) = reported
+            && let Some(failure) = failure(&reported)
+        {
+            peers.notify(reported.to, &failure);
         }
     }
-
-    fn notify(&self, to: SocketAddr, failure: &Failure) {
-        for check in self.lock().remove(&to).unwrap_or_default() {
-            let _ = check.sender.send(failure.clone());
-        }
-    }
-
-    /// Reports the errors in the queue; returns whether there were any.
-    fn drain(&self, socket: &UdpSocket) -> bool {
-        let mut some = false;
-        while let Ok(reported) = errqueue::take(socket) {
-            some = true;
-            if let Some(reported) = reported
-                && let Some(failure) = failure(&reported)
-            {
-                self.notify(reported.to, &failure);
-            }
-        }
-        some
-    }
-}
-
-/// A check's subscription to errors; it ends when this is dropped.
-pub(crate) struct Subscription {
-    to: SocketAddr,
-    id: u64,
-    receiver: oneshot::Receiver<Failure>,
-    waiting: Arc<Waiting>,
-    held_back: Arc<AtomicU64>,
-}
-
-impl Subscription {
-    /// The number of datagrams that found no room in our own buffer.
-    pub(crate) fn held_back(&self) -> u64 {
-        self.held_back.load(Ordering::Relaxed)
-    }
-
-    /// Waits for a failure.
-    pub(crate) async fn failure(&mut self) -> Failure {
-        match (&mut self.receiver).await {
-            Ok(failure) => failure,
-            // Only a later check of the same peer takes the place.
-            Err(_) => std::future::pending().await,
-        }
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        let mut checks = self.waiting.lock();
-        if let Some(list) = checks.get_mut(&self.to) {
-            list.retain(|check| check.id != self.id);
-            if list.is_empty() {
-                checks.remove(&self.to);
-            }
-        }
-    }
+    some
 }
 
 /// What an ICMP error means for a check; `None` if QUIC copes by itself.
@@ -271,7 +189,7 @@ fn failure(reported: &Reported) -> Option<Failure> {
 /// Reads the error queue whenever there is something in it.
 async fn read_queue(socket: Arc<QuicSocket>) {
     loop {
-        let drained = || match socket.waiting.drain(&socket.socket) {
+        let drained = || match drain(&socket.socket, &socket.peers) {
             true => Ok(()),
             false => Err(io::ErrorKind::WouldBlock.into()),
         };
@@ -283,7 +201,29 @@ async fn read_queue(socket: Arc<QuicSocket>) {
 #[derive(Debug)]
 struct QuicSocket {
     socket: UdpSocket,
-    waiting: Arc<Waiting>,
+    peers: Arc<Peers>,
+    /// The work since the last pause.
+    turn: AtomicU64,
+}
+
+impl QuicSocket {
+    fn new(socket: UdpSocket, peers: &Arc<Peers>) -> Self {
+        Self {
+            socket,
+            peers: Arc::clone(peers),
+            turn: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether the reader must pause now. The task is woken once timers have fired.
+    fn pauses(&self, context: &mut Context<'_>) -> bool {
+        let is_over = self.turn.load(Ordering::Relaxed) >= TURN;
+        if is_over {
+            self.turn.store(0, Ordering::Relaxed);
+            pause(context);
+        }
+        is_over
+    }
 }
 
 impl AsyncUdpSocket for QuicSocket {
@@ -306,12 +246,12 @@ impl AsyncUdpSocket for QuicSocket {
             // Absent hosts fill the buffer. Nothing waits for them: the datagram
             // counts as lost, and QUIC sends it again.
             if error.kind() == io::ErrorKind::WouldBlock {
-                self.waiting.held_back(to);
+                self.peers.held_back(to);
                 return Ok(());
             }
             // The error is this datagram's own only if none came from elsewhere.
-            if !self.waiting.drain(&self.socket) && error.kind() != io::ErrorKind::ConnectionRefused {
-                self.waiting.notify(to, &errno::failure("send", &error));
+            if !drain(&self.socket, &self.peers) && error.kind() != io::ErrorKind::ConnectionRefused {
+                self.peers.notify(to, &errno::failure("send", &error));
                 return Ok(()); // quinn would end all connections of the socket
             }
         }
@@ -328,9 +268,16 @@ impl AsyncUdpSocket for QuicSocket {
             return Poll::Ready(Ok(0));
         };
         loop {
+            if self.pauses(context) {
+                return Poll::Pending;
+            }
             let mut read = ReadBuf::new(buffer);
             match ready!(self.socket.poll_recv_from(context, &mut read)) {
+                Ok(from) if !self.peers.admits(from, read.filled()) => {
+                    self.turn.fetch_add(DROPPED, Ordering::Relaxed);
+                }
                 Ok(from) => {
+                    self.turn.fetch_add(DATAGRAM, Ordering::Relaxed);
                     let len = read.filled().len();
                     *meta = RecvMeta {
                         addr: from,
@@ -342,7 +289,7 @@ impl AsyncUdpSocket for QuicSocket {
                 }
                 // The errors are in the queue too, with their destination.
                 Err(_) => {
-                    self.waiting.drain(&self.socket);
+                    drain(&self.socket, &self.peers);
                 }
             }
         }
@@ -362,5 +309,64 @@ struct Always;
 impl UdpPoller for Always {
     fn poll_writable(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    /// Reads a datagram. Returns its length, where it comes from, and how often the reader
+    /// paused before it.
+    async fn next(socket: &QuicSocket) -> (usize, SocketAddr, usize) {
+        let mut pauses = 0;
+        poll_fn(|context| {
+            let (mut bytes, mut metas) = ([0; 1500], [RecvMeta::default()]);
+            let polled = socket.poll_recv(context, &mut [IoSliceMut::new(&mut bytes)], &mut metas);
+            pauses += usize::from(polled.is_pending());
+            polled.map(|received| {
+                assert_eq!(received.unwrap(), 1);
+                (metas[0].len, metas[0].addr, pauses)
+            })
+        })
+        .await
+    }
+
+    async fn socket() -> (QuicSocket, SocketAddr) {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        (QuicSocket::new(socket, &Arc::default()), address)
+    }
+
+    #[tokio::test]
+    async fn datagrams_of_strangers_are_dropped_before_quic_and_leave_time_for_others() {
+        let (ours, address) = socket().await;
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let stranger = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let _check = ours.peers.subscribe(peer.local_addr().unwrap());
+        for _ in 0..200 {
+            stranger.send_to(&[0xc0; 20], address).unwrap();
+        }
+        peer.send_to(b"an answer", address).unwrap();
+        let (length, from, pauses) = next(&ours).await;
+        assert_eq!((length, from), (9, peer.local_addr().unwrap()));
+        assert!(pauses >= 200 / 64, "{pauses}");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_sends_much_leaves_time_for_others() {
+        let (ours, address) = socket().await;
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let _check = ours.peers.subscribe(peer.local_addr().unwrap());
+        for _ in 0..200 {
+            peer.send_to(&[0xc0; 20], address).unwrap();
+        }
+        let mut paused = 0;
+        for _ in 0..200 {
+            paused += next(&ours).await.2;
+        }
+        assert!(paused >= 199 / 16, "{paused}");
     }
 }

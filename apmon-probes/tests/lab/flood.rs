@@ -30,6 +30,7 @@ pub fn http2() -> Vec<Flood> {
         reason,
     };
     let empty = "request: the server has sent more than 10000 frames that carry no data";
+    let long = "request: the server has sent more than 1048576 bytes without an answer";
     let window = frame(8, 0, 0, &[0, 0, 0, 1]);
     vec![
         flood(
@@ -43,12 +44,7 @@ pub fn http2() -> Vec<Flood> {
         flood("priorities", b"", frame(2, 0, 3, &[0, 0, 0, 0, 1]), empty),
         flood("settings", b"", frame(4, 0, 0, b""), empty),
         flood("unknown frames", b"", frame(0xbb, 0, 0, b"x"), empty),
-        flood(
-            "long unknown frames",
-            b"",
-            frame(0xbb, 0, 0, &[0; 8000]),
-            "request: the server has sent more than 1048576 bytes without an answer",
-        ),
+        flood("long unknown frames", b"", frame(0xbb, 0, 0, &[0; 8000]), long),
         flood("window updates after the head", &page, window, empty),
         flood(
             "data of nothing",
@@ -60,13 +56,63 @@ pub fn http2() -> Vec<Flood> {
             "data byte by byte",
             &page,
             frame(0, 0, 1, b"x"),
-            "request: the server has sent more than 100000 frames",
+            "request: the server has sent more than 500000 frames",
         ),
         // A header list without end (RFC 9113 section 6.10).
         flood(
             "continuations",
             &frame(1, 0, 1, &[0x88]),
             frame(9, 0, 1, b"\0\x01a\x01b"),
+            "request: ",
+        ),
+        flood(
+            "continuations of nothing",
+            &frame(1, 0, 1, &[0x88]),
+            frame(9, 0, 1, b""),
+            "request: ",
+        ),
+        flood(
+            "padding",
+            &page,
+            frame(0, 8, 1, &[9; 10]),
+            "request: the server has sent ",
+        ),
+        flood(
+            "long settings",
+            b"",
+            frame(4, 0, 0, &[0, 3, 0, 0, 0, 100].repeat(1_000)),
+            long,
+        ),
+        flood("acknowledged settings", b"", frame(4, 1, 0, b""), "request: "),
+        flood("resets", b"", frame(3, 0, 1, &[0; 4]), "request: "),
+        flood(
+            "resets after the head",
+            &page,
+            frame(3, 0, 1, &[0, 0, 0, 2]),
+            "request: ",
+        ),
+        flood(
+            "resets of streams that nobody opened",
+            b"",
+            frame(3, 0, 7, &[0; 4]),
+            "request: ",
+        ),
+        flood(
+            "promises",
+            b"",
+            frame(5, END_HEADERS, 1, &[0, 0, 0, 2, 0x82]),
+            "request: ",
+        ),
+        flood(
+            "farewells",
+            b"",
+            frame(7, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]),
+            "request: ",
+        ),
+        flood(
+            "heads of other streams",
+            b"",
+            frame(1, END_HEADERS, 2, &[0x88]),
             "request: ",
         ),
         // Beyond the window that HTTP/2 allows.
@@ -99,8 +145,23 @@ pub fn http1() -> Vec<Flood> {
         again: vec![0, 0, 0, 0xff, 0xff],
         reason: "the body has more than 1048576 bytes of gzip that hold no data",
     };
+    let deflate = Flood {
+        name: "blocks of nothing in deflate",
+        once: b"HTTP/1.1 200 OK\r\ncontent-encoding: deflate\r\n\r\n\x78\x9c".to_vec(),
+        again: vec![0, 0, 0, 0xff, 0xff],
+        reason: "the body has more than 1048576 bytes of deflate that hold no data",
+    };
+    // Metadata of no bytes (RFC 7932 section 9.2).
+    let brotli = Flood {
+        name: "blocks of nothing in br",
+        once: b"HTTP/1.1 200 OK\r\ncontent-encoding: br\r\n\r\n\x0c".to_vec(),
+        again: vec![0x06],
+        reason: "the body has more than 1048576 bytes of br that hold no data",
+    };
     vec![
         blocks,
+        deflate,
+        brotli,
         flood(
             "interim answers",
             "",
@@ -112,13 +173,25 @@ pub fn http1() -> Vec<Flood> {
             "headers",
             "HTTP/1.1 200 OK\r\n",
             b"a: b\r\n",
-            "request: the answer is not HTTP",
+            "request: the head of the answer is longer than 307200 bytes",
+        ),
+        flood(
+            "a folded header",
+            "HTTP/1.1 200 OK\r\na: b\r\n",
+            b" b\r\n",
+            "request: the head of the answer is longer than 307200 bytes",
+        ),
+        flood(
+            "odd interim answers",
+            "",
+            b"HTTP/1.1  100\n\n",
+            "request: the server has sent more than 100 interim answers",
         ),
         flood(
             "a header",
             "HTTP/1.1 200 OK\r\na: ",
             b"b",
-            "request: the answer is not HTTP",
+            "request: the head of the answer is longer than 307200 bytes",
         ),
         flood(
             "members of nothing",
@@ -130,9 +203,30 @@ pub fn http1() -> Vec<Flood> {
             "chunks byte by byte",
             chunks,
             b"1\r\nx\r\n",
-            "the body consists of more than 100000 pieces",
+            "request: the server has sent more than 16777216 bytes",
         ),
-        flood("trailers", &format!("{chunks}0\r\n"), b"a: b\r\n", "request: "),
+        // The body ends before them.
+        flood(
+            "trailers",
+            &format!("{chunks}0\r\n"),
+            b"a: b\r\n",
+            "\"needle\" not found in 0 bytes",
+        ),
+        flood("a chunk extension", &format!("{chunks}1;"), b"x", "request: "),
+        flood("chunk extensions", chunks, b"1;a=b\r\nx\r\n", "request: "),
+        flood("a chunk size", chunks, b"0", "request: "),
+        flood(
+            "a status line",
+            "HTTP/1.1 200 ",
+            b"x",
+            "request: the head of the answer is longer than 307200 bytes",
+        ),
+        flood(
+            "switches of the protocol",
+            "",
+            b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+            "",
+        ),
         flood(
             "pages",
             "HTTP/1.1 200 OK\r\n\r\n",

@@ -8,8 +8,13 @@ pub mod h3;
 #[cfg(feature = "quic")]
 pub mod named;
 pub mod namespace;
+pub mod odd_http;
+pub mod openssl_server;
 pub mod pki;
+#[cfg(feature = "quic")]
+pub mod quic_flood;
 pub mod real;
+pub mod records;
 pub mod tap;
 
 use std::{

@@ -21,13 +21,21 @@ use crate::{
 /// flood keeps the socket readable.
 const DATAGRAMS_AT_ONCE: usize = 16;
 
-/// The most datagrams of an operation that answer no request.
+/// The octets after which the same applies: in a datagram there may be thousands of
+/// varbinds.
+const OCTETS_AT_ONCE: usize = 16 * 1024;
+
+/// The most datagrams of an operation that answer no request, and the most octets in them.
 const MOST_UNRELATED: usize = 10_000;
+const MOST_UNRELATED_OCTETS: usize = 16 * 1024 * 1024;
 
 /// What one batch of datagrams was.
+#[derive(Default)]
 struct Batch {
     /// The number of those that answer no request.
     unrelated: usize,
+    /// The octets in them.
+    unrelated_octets: usize,
     /// Whether there may be more of them.
     is_full: bool,
 }
@@ -44,7 +52,7 @@ struct Received {
 impl Session {
     pub(super) async fn exchange(&mut self, operations: &mut [&mut dyn Operation]) -> Result<(), SnmpError> {
         let mut pending: Vec<PendingRequest> = Vec::with_capacity(pace::WINDOW);
-        let mut unrelated = 0;
+        let (mut unrelated, mut unrelated_octets) = (0, 0);
         loop {
             self.fill(operations, &mut pending).await?;
             let Some(wake) = pending.iter().map(PendingRequest::expires).min() else {
@@ -62,8 +70,12 @@ impl Session {
             if self.transport.readable(wake.min(self.deadline)).await? {
                 let batch = self.receive(operations, &mut pending).await?;
                 unrelated += batch.unrelated;
+                unrelated_octets += batch.unrelated_octets;
                 if unrelated > MOST_UNRELATED {
                     return Err(SnmpError::Flood(MOST_UNRELATED));
+                }
+                if unrelated_octets > MOST_UNRELATED_OCTETS {
+                    return Err(SnmpError::FloodOfOctets(MOST_UNRELATED_OCTETS));
                 }
                 if batch.is_full {
                     tokio::task::yield_now().await;
@@ -156,22 +168,26 @@ impl Session {
         operations: &mut [&mut dyn Operation],
         pending: &mut Vec<PendingRequest>,
     ) -> Result<Batch, SnmpError> {
-        let mut unrelated = 0;
+        let (mut batch, mut octets) = (Batch::default(), 0);
         for _ in 0..DATAGRAMS_AT_ONCE {
             let Some(received) = self.next_datagram(pending)? else {
-                return Ok(Batch {
-                    unrelated,
-                    is_full: false,
-                });
+                return Ok(batch);
             };
             let Received { length, id, incoming } = received;
+            octets += length;
             // Late answers to earlier requests are dropped.
-            let Some(at) = pending.iter().position(|request| request.sent(id).is_some()) else {
-                unrelated += 1;
+            let at = pending.iter().position(|request| request.sent(id).is_some());
+            let at = at.filter(|_| !matches!(incoming, Incoming::Ignored));
+            let Some(at) = at else {
+                batch.unrelated += 1;
+                batch.unrelated_octets += length;
+                if octets >= OCTETS_AT_ONCE {
+                    break;
+                }
                 continue;
             };
             match incoming {
-                Incoming::Ignored => unrelated += 1,
+                Incoming::Ignored => {}
                 Incoming::Answer(pdu) => {
                     let request = pending.swap_remove(at);
                     self.answers += 1;
@@ -206,11 +222,12 @@ impl Session {
                     self.send(request).await?;
                 }
             }
+            if octets >= OCTETS_AT_ONCE {
+                break;
+            }
         }
-        Ok(Batch {
-            unrelated,
-            is_full: true,
-        })
+        batch.is_full = true;
+        Ok(batch)
     }
 
     /// Reads the next datagram that has arrived, if any.

@@ -17,7 +17,7 @@ use std::{
 };
 
 use apmon_snmp_client::{
-    Credentials, Secret, Value, Varbind,
+    Credentials, Oid, Secret, Value, Varbind,
     message::{Body, CommunityMessage, ErrorStatus, Message, Pdu, PduKind},
 };
 
@@ -41,6 +41,8 @@ pub struct State {
     pub engine: Engine,
     /// The kinds of requests since [`LabAgent::count_anew`].
     pub asked: Vec<PduKind>,
+    /// The OIDs of these requests.
+    pub asked_for: Vec<Vec<Oid>>,
     /// The number of error answers since then.
     pub refused: usize,
     /// The length of the longest answer since then, in octets.
@@ -60,6 +62,7 @@ impl LabAgent {
             behaviour: Behaviour::default(),
             engine: Engine::new(b"\x80\x00\x1f\x88\x80the lab"),
             asked: Vec::new(),
+            asked_for: Vec::new(),
             refused: 0,
             longest: 0,
             kept: VecDeque::new(),
@@ -99,12 +102,14 @@ impl LabAgent {
         let mut state = self.state();
         state.behaviour = behaviour;
         state.asked.clear();
+        state.asked_for.clear();
         state.refused = 0;
     }
 
     pub fn count_anew(&self) {
         let mut state = self.state();
         state.asked.clear();
+        state.asked_for.clear();
         state.refused = 0;
         state.longest = 0;
     }
@@ -112,6 +117,13 @@ impl LabAgent {
     /// The number of requests since the behaviour was set or the counts were reset.
     pub fn requests(&self) -> usize {
         self.state().asked.len()
+    }
+
+    /// The number of these requests for something below `root`.
+    pub fn requests_below(&self, root: &[u32]) -> usize {
+        let state = self.state();
+        let is_below = |oids: &&Vec<Oid>| oids.iter().any(|oid| oid.starts_with(root));
+        state.asked_for.iter().filter(is_below).count()
     }
 }
 
@@ -242,6 +254,8 @@ impl State {
     /// The answer to a request, with as many varbinds as fit.
     fn respond(&mut self, request: &Pdu, is_v1: bool, fits: impl Fn(&Pdu) -> bool) -> Pdu {
         self.asked.push(request.kind);
+        let oids = request.varbinds.iter().map(|varbind| varbind.oid.clone());
+        self.asked_for.push(oids.collect());
         let mut answer = self.behaviour.respond(&self.device, request, is_v1);
         let fits = |pdu: &Pdu, behaviour: &Behaviour| {
             fits(pdu)

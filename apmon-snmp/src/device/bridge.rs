@@ -53,6 +53,57 @@ pub(crate) struct Stations {
     pub is_lasting: bool,
     /// Whether a table contains ifIndexes that are the numbers of other bridge ports.
     pub uses_if_indexes: bool,
+    /// What the table of BRIDGE-MIB adds to that of Q-BRIDGE-MIB.
+    pub plain: PlainTable,
+    /// The stations of Q-BRIDGE-MIB with their ifIndexes.
+    pub in_vlans: BTreeSet<(Mac, u32)>,
+}
+
+/// What the table of BRIDGE-MIB adds to that of Q-BRIDGE-MIB.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum PlainTable {
+    /// Everything: Q-BRIDGE-MIB has no learned rows.
+    #[default]
+    Alone,
+    /// Rows that Q-BRIDGE-MIB lacks.
+    Adds,
+    /// Nothing.
+    AddsNothing,
+}
+
+/// What earlier polls of a device know about its forwarding tables.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EarlierTables<'a> {
+    /// Whether one of them could only be read as one of ifIndexes.
+    pub uses_if_indexes: bool,
+    /// If the table of BRIDGE-MIB was read in an earlier poll.
+    pub plain: Option<EarlierPlain<'a>>,
+}
+
+/// What is known about a table of BRIDGE-MIB that was read in an earlier poll.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EarlierPlain<'a> {
+    /// The stations of Q-BRIDGE-MIB when it was read, with their ifIndexes.
+    pub in_vlans: &'a BTreeSet<(Mac, u32)>,
+    /// The stations that have moved or left since then.
+    pub outdated: &'a BTreeSet<Mac>,
+}
+
+impl EarlierPlain<'_> {
+    /// The stations that have moved or left until now, as far as Q-BRIDGE-MIB knows.
+    fn outdated(&self, now: &BTreeSet<(Mac, u32)>) -> BTreeSet<Mac> {
+        moved(self.in_vlans, now)
+            .chain(self.outdated.iter().copied())
+            .collect()
+    }
+}
+
+/// The stations that differ between two tables, in place or presence.
+pub(crate) fn moved<'a>(
+    before: &'a BTreeSet<(Mac, u32)>,
+    now: &'a BTreeSet<(Mac, u32)>,
+) -> impl Iterator<Item = Mac> {
+    before.symmetric_difference(now).map(|(mac, _)| *mac)
 }
 
 /// The learned rows of forwarding tables that are missing from the interfaces. Anybody may
@@ -81,12 +132,11 @@ pub(crate) struct VlanTable {
 }
 
 /// The stations on each interface: from Q-BRIDGE-MIB, BRIDGE-MIB and `vlans`.
-/// `uses_if_indexes` is what an earlier poll of this device found.
 pub(crate) fn stations(
     data: &PollData,
     vlans: &[VlanTable],
     interfaces: &[Interface],
-    uses_if_indexes: bool,
+    earlier: &EarlierTables<'_>,
 ) -> Stations {
     let mut own: BTreeSet<Mac> = interfaces.iter().filter_map(|one| one.own_mac).collect();
     own.extend(own_address(data));
@@ -96,7 +146,7 @@ pub(crate) fn stations(
         let ground = Ground {
             bridge_ports: &bridge_ports,
             interfaces: &indexes,
-            uses_if_indexes,
+            uses_if_indexes: earlier.uses_if_indexes,
         };
         PlacedTable::of(ForwardingTable::read(data, columns), &own, &ground)
     };
@@ -110,21 +160,35 @@ pub(crate) fn stations(
     }
     let mut by_vlan = place(data, &BY_VLAN);
     let mut plain = place(data, &PLAIN);
+    let in_vlans = by_vlan.entries.iter();
+    let in_vlans = in_vlans
+        .filter_map(|entry| Some((entry.mac, entry.index?)))
+        .collect();
+    if let Some(known) = earlier.plain {
+        let outdated = known.outdated(&in_vlans);
+        plain.entries.retain(|entry| !outdated.contains(&entry.mac));
+    }
     // Without a VLAN in the community, a Cisco device shows the table of VLAN 1.
     plain.drop_known(&of_vlans);
+    let is_alone = by_vlan.is_empty();
     unite(&mut by_vlan, &mut plain);
+    let adds = match plain.is_empty() {
+        _ if is_alone => PlainTable::Alone,
+        true => PlainTable::AddsNothing,
+        false => PlainTable::Adds,
+    };
     of_vlans.extend([plain, by_vlan]);
-    Stations::of(of_vlans, data)
+    Stations {
+        plain: adds,
+        in_vlans,
+        ..Stations::of(of_vlans, data)
+    }
 }
 
 /// Unites the table of Q-BRIDGE-MIB with that of BRIDGE-MIB, which has the same stations
 /// without their VLANs, or others. A row that only one of them can place is placed.
 fn unite(by_vlan: &mut PlacedTable, plain: &mut PlacedTable) {
-    let placed = |table: &PlacedTable| -> BTreeSet<Mac> {
-        let placed = table.entries.iter().filter(|entry| entry.index.is_some());
-        placed.map(|entry| entry.mac).collect()
-    };
-    let (in_vlan, in_plain) = (placed(by_vlan), placed(plain));
+    let (in_vlan, in_plain) = (by_vlan.placed(), plain.placed());
     plain.drop_known([&*by_vlan]);
     let keep = |others: BTreeSet<Mac>| {
         move |entry: &Entry| entry.index.is_some() || !entry.is_station || !others.contains(&entry.mac)
@@ -137,7 +201,9 @@ fn unite(by_vlan: &mut PlacedTable, plain: &mut PlacedTable) {
 /// so that the column of addresses must be read.
 pub(crate) fn lacks_addresses(data: &PollData, by_vlan: bool) -> bool {
     let columns = if by_vlan { &BY_VLAN } else { &PLAIN };
-    ForwardingTable::read(data, columns).unread > 0
+    // The usual table is long, and has them.
+    !forwarding_table::has_addresses_in_indexes(data, columns)
+        && ForwardingTable::read(data, columns).unread > 0
 }
 
 /// Whether the table of Q-BRIDGE-MIB (`by_vlan`) or BRIDGE-MIB was read to its end and the index
@@ -146,28 +212,10 @@ pub(crate) fn has_addresses_in_indexes(data: &PollData, by_vlan: bool) -> bool {
     forwarding_table::has_addresses_in_indexes(data, if by_vlan { &BY_VLAN } else { &PLAIN })
 }
 
-/// Whether Q-BRIDGE-MIB has every row of BRIDGE-MIB.
-pub(crate) fn is_plain_redundant(data: &PollData) -> bool {
-    let (by_vlan, plain) = (
-        ForwardingTable::read(data, &BY_VLAN),
-        ForwardingTable::read(data, &PLAIN),
-    );
-    let mut own: BTreeSet<Mac> = data
-        .rows(mib::IF_PHYS_ADDRESS)
-        .iter()
-        .filter_map(|row| mac(&row.value))
-        .collect();
-    own.extend(own_address(data));
-    let known: BTreeSet<&LearnedRow> = by_vlan.rows.iter().collect();
-    let is_known = plain.stations(&own).all(|row| known.contains(row));
-    !by_vlan.is_empty() && plain.failure.is_none() && plain.unread == 0 && is_known
-}
-
-/// Whether the table of Q-BRIDGE-MIB lacks one of these stations.
-pub(crate) fn misses_any(data: &PollData, macs: &BTreeSet<Mac>) -> bool {
-    let table = ForwardingTable::read(data, &BY_VLAN);
-    let known: BTreeSet<Mac> = table.rows.iter().map(|row| row.mac).collect();
-    !macs.is_subset(&known)
+/// The learned MAC addresses in the table of Q-BRIDGE-MIB (`by_vlan`) or BRIDGE-MIB.
+pub(crate) fn macs(data: &PollData, by_vlan: bool) -> BTreeSet<Mac> {
+    let table = ForwardingTable::read(data, if by_vlan { &BY_VLAN } else { &PLAIN });
+    table.rows.iter().map(|row| row.mac).collect()
 }
 
 fn own_address(data: &PollData) -> Option<Mac> {
@@ -223,6 +271,12 @@ impl PlacedTable {
             placement,
             failure,
         }
+    }
+
+    /// The MAC addresses on known interfaces.
+    fn placed(&self) -> BTreeSet<Mac> {
+        let placed = self.entries.iter().filter(|entry| entry.index.is_some());
+        placed.map(|entry| entry.mac).collect()
     }
 
     /// Drops the entries that other tables have as well.

@@ -39,7 +39,7 @@ pub struct PortOptions {
     pub always_up: bool,
     /// Whether rows of the device's table of stations that cannot be read, or belong to
     /// no known port, are ignored. With `no`, such a row makes the monitor unknown,
-    /// because any station may be behind it. Use `yes` if you know whose rows they
+    /// because it may stand for any station. Use `yes` if you know whose rows they
     /// are. Default no. (An addition.)
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignore_unplaced: bool,
@@ -166,7 +166,13 @@ impl Monitor for PortMonitor {
             .cache
             .poll(&self.client, &mut device, Extent::Port, &of_interest);
         let mut observation = match polled.await {
-            Ok(polled) => self.observe(check, polled, &stopwatch),
+            Ok(polled) => {
+                let observation = self.observe(check, polled, &stopwatch);
+                if observation.outcome.failure().is_some() {
+                    self.cache.reread_stations().await;
+                }
+                observation
+            }
             Err(failure) => Outcome::failed(failure).into(),
         };
         device.finish(&mut observation.outcome);

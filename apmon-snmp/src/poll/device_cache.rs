@@ -3,17 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use apmon_core::{Device, Failure, FailureClass, Mac, Neighbour};
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{sync::Mutex, task::yield_now, time::Instant};
 
 use super::{
     device_client::{DeviceClient, OpenDevice},
     device_profile::DeviceProfile,
     polled_device::PolledDevice,
     ports_poll::{Extent, PortsPoll},
+    remembered_table::RememberedTable,
 };
 use crate::{
     device::{
-        arp, assembly, bridge, chassis_slot,
+        arp, assembly,
+        bridge::{self, EarlierTables},
+        chassis_slot,
         interface::{self, Names},
         neighbour, storage,
         vendor::Vendor,
@@ -46,6 +49,8 @@ struct CachedDevice {
     uses_if_indexes: bool,
     /// The stations of interest that the last poll saw.
     seen: BTreeSet<Mac>,
+    /// The table of BRIDGE-MIB, between two readings.
+    plain: RememberedTable,
 }
 
 /// A device's description of itself, which is not read at every poll.
@@ -75,12 +80,18 @@ impl DeviceCache {
         let expected = match extent {
             Extent::Port => of_interest.clone(),
             // Of many allowed stations, some are always away.
-            Extent::Device => known.seen.clone(),
+            Extent::Device => &known.seen - known.plain.stations(),
         };
         let polled = known.poll(client, device, extent, &expected).await?;
         let seen = polled.stations.all().filter(|mac| of_interest.contains(mac));
         known.seen = seen.copied().collect();
         Ok(polled)
+    }
+
+    /// Lets the next poll read all tables of stations: a failure must not last only because a
+    /// remembered table says so.
+    pub(crate) async fn reread_stations(&self) {
+        self.0.lock().await.profile.rest_plain(false);
     }
 }
 
@@ -102,23 +113,46 @@ impl CachedDevice {
         // Of an incomplete poll nothing is kept, not even names.
         self.check_complete(&poll)
             .inspect_err(|_| self.profile.forget_absences())?;
+        yield_now().await;
         let interfaces = interface::interfaces(&poll.data, &self.names);
         if poll.parts.names {
             self.names = Names::of(&interfaces);
         }
         poll.accept(&mut self.profile);
-        let PortsPoll { data, parts, .. } = poll;
+        let PortsPoll {
+            mut data,
+            parts,
+            has_plain,
+            ..
+        } = poll;
+        if !has_plain {
+            self.plain.complete(&mut data);
+        }
         let (vlans, cost) = self.profile.vlans.read(client, check, to, &data).await;
         check.step("snmp", || {
             let stats = session.stats();
             let answers = stats.round_trips + cost.round_trips;
             format!("{answers} answers, {} retries", stats.retries + cost.retries)
         });
-        let mut stations = bridge::stations(&data, &vlans, &interfaces, self.uses_if_indexes);
+        // Of the largest tables, each step takes a while: the other checks have a turn.
+        yield_now().await;
+        let earlier = EarlierTables {
+            uses_if_indexes: self.uses_if_indexes,
+            plain: (!has_plain).then(|| self.plain.known()),
+        };
+        let mut stations = bridge::stations(&data, &vlans, &interfaces, &earlier);
+        match has_plain {
+            true => {
+                let rests = self.plain.remember(&data, &stations);
+                self.profile.rest_plain(rests);
+            }
+            false => self.plain.note(&stations),
+        }
         stations.is_lasting = self.profile.vlans.lacking.is_some();
         if !stations.on.is_empty() {
             self.uses_if_indexes = stations.uses_if_indexes;
         }
+        yield_now().await;
         if parts.slots {
             self.slots = chassis_slot::slots(&data, &interfaces);
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use apmon_snmp_client::{Oid, Session, SnmpError, Value};
 
 use super::{
-    table::{self, ESSENTIAL, PORT_NAMES},
+    table::{self, ESSENTIAL, PORT_NAMES, STATIONS},
     vlan::VlanProfile,
 };
 use crate::{
@@ -31,7 +31,7 @@ pub(crate) struct DeviceProfile {
     seen: BTreeSet<Object>,
     /// Tables that the last poll read instead of others.
     pub(super) substitutes: Vec<Table>,
-    /// Tables whose content other tables have as well.
+    /// Tables whose content other tables have as well, or that are remembered.
     pub(super) redundant: BTreeSet<Table>,
     /// Tables of stations that are read with the column of addresses.
     with_addresses: BTreeSet<Table>,
@@ -192,6 +192,15 @@ impl DeviceProfile {
         self.with_addresses.remove(table);
     }
 
+    /// Sets whether the table of BRIDGE-MIB is read only at every tenth poll.
+    pub(super) fn rest_plain(&mut self, rests: bool) {
+        match rests {
+            true => _ = self.redundant.insert(STATIONS),
+            false => _ = self.redundant.remove(STATIONS),
+        }
+        self.substitutes.retain(|table| !self.redundant.contains(table));
+    }
+
     /// Accepts a poll as complete, so that the next one continues from it. Otherwise the
     /// next poll requests the same objects again.
     pub(super) fn accept(&mut self, data: &PollData, parts: RareParts, numbering: &Numbering) {
@@ -231,7 +240,7 @@ impl DeviceProfile {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::table::STATIONS, DeviceProfile};
+    use super::{DeviceProfile, STATIONS};
 
     #[test]
     fn addresses_that_were_left_are_read_again_when_they_are_needed() {

@@ -52,12 +52,14 @@ pub(crate) struct PortsPoll {
     pub(crate) data: PollData,
     /// The parts that were read besides the state of the ports.
     pub(crate) parts: RareParts,
+    /// Whether the table of BRIDGE-MIB was read, or is known to be absent.
+    pub(super) has_plain: bool,
     numbering: Numbering,
 }
 
 impl PortsPoll {
     /// Polls a device's ports: their states, counters and stations. If one of the stations in
-    /// `expected` is missing from a table, the others are read as well.
+    /// `expected` is missing from Q-BRIDGE-MIB, BRIDGE-MIB is read as well.
     ///
     /// # Errors
     /// If the device cannot be read, or its agent restarts meanwhile. A table that was not
@@ -127,7 +129,8 @@ impl PortsPoll {
         expected: &BTreeSet<Mac>,
     ) -> Result<(), PollError> {
         let data = &self.data;
-        if !data.has(mib::DOT1Q_TP_FDB_PORT) {
+        // A remembered table has the numbers of the interfaces when it was read.
+        if !data.has(mib::DOT1Q_TP_FDB_PORT) || profile.is_renumbered(&self.numbering) {
             profile.redundant.remove(&STATIONS);
         }
         profile.substitutes = substitutes(data, &self.numbering.ports);
@@ -135,9 +138,10 @@ impl PortsPoll {
             .substitutes
             .retain(|table| !profile.redundant.contains(table));
         let mut more = profile.substitutes.clone();
-        if profile.redundant.contains(&STATIONS) && bridge::misses_any(data, expected) {
+        if profile.redundant.contains(&STATIONS) && !expected.is_subset(&bridge::macs(data, true)) {
             more.push(STATIONS);
         }
+        self.has_plain = tables.contains(&STATIONS) || more.contains(&STATIONS);
         more.retain(|table| !tables.contains(table));
         if !self.parts.names && profile.is_renumbered(&self.numbering) {
             // If this poll fails, the next one reads the names again.
@@ -186,10 +190,6 @@ impl PortsPoll {
         profile
             .substitutes
             .retain(|table| !profile.redundant.contains(table));
-        match bridge::is_plain_redundant(data) {
-            true => _ = profile.redundant.insert(STATIONS),
-            false => _ = profile.redundant.remove(&STATIONS),
-        }
         if arp::is_old_table_redundant(data) {
             profile.redundant.insert(OLD_ADDRESSES);
         }

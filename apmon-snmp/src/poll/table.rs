@@ -59,7 +59,7 @@ const VLAN_STATIONS_BY_ROW: Table = &[
     mib::DOT1Q_TP_FDB_PORT,
     mib::DOT1Q_TP_FDB_STATUS,
 ];
-const STATIONS_BY_ROW: Table = &[
+pub(super) const STATIONS_BY_ROW: Table = &[
     mib::DOT1D_TP_FDB_ADDRESS,
     mib::DOT1D_TP_FDB_PORT,
     mib::DOT1D_TP_FDB_STATUS,

@@ -27,11 +27,11 @@ pub struct ThresholdOptions {
     /// Default: no limit. (An addition.)
     pub max_cpu_pct: Option<LimitPct>,
     /// Highest acceptable memory use in percent, without buffers and cache, more
-    /// than 0 and less than 100. With a higher use checks fail until it is back
+    /// than 0 and less than 100. With higher use, checks fail until it is back
     /// below 95 % of the limit. Default: no limit. (An addition.)
     pub max_memory_pct: Option<LimitPct>,
     /// Highest acceptable use of any file system in percent, more than 0 and less
-    /// than 100. With a higher use checks fail until all file systems are back below
+    /// than 100. With higher use, checks fail until all file systems are back below
     /// 95 % of the limit. Default: no limit. (An addition.)
     pub max_disk_pct: Option<LimitPct>,
     /// File systems to which `max_disk_pct` does not apply, by mount point or

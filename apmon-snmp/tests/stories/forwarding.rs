@@ -2,7 +2,7 @@
 //! pinned port is unknown.
 
 use apmon_core::{Observation, Verdict, WarningLevel};
-use apmon_snmp_client::{Oid, Value};
+use apmon_snmp_client::Value;
 
 use crate::{
     lab::{Device, agent::device::Mac},
@@ -10,26 +10,26 @@ use crate::{
 };
 
 /// dot1dTpFdbEntry and dot1qTpFdbEntry.
-const PLAIN: [u32; 10] = [1, 3, 6, 1, 2, 1, 17, 4, 3, 1];
-const BY_VLAN: [u32; 12] = [1, 3, 6, 1, 2, 1, 17, 7, 1, 2, 2, 1];
+pub const PLAIN: [u32; 10] = [1, 3, 6, 1, 2, 1, 17, 4, 3, 1];
+pub const BY_VLAN: [u32; 12] = [1, 3, 6, 1, 2, 1, 17, 7, 1, 2, 2, 1];
 const BASE_PORT: [u32; 11] = [1, 3, 6, 1, 2, 1, 17, 1, 4, 1, 2];
 const LEARNED: i64 = 3;
 
 /// The monitor of the switch's second port, whose ifIndex is 10102.
-const PORT: &str = "type: port, port: 10102, mac: '18:e8:29:45:f8:f7', always_up:";
+pub const PORT: &str = "type: port, port: 10102, mac: '18:e8:29:45:f8:f7', always_up:";
 
 /// An index that begins with `before` and ends with the MAC address.
-fn index(before: &[u32], mac: Mac) -> Vec<u32> {
+pub fn index(before: &[u32], mac: Mac) -> Vec<u32> {
     before.iter().copied().chain(mac.map(u32::from)).collect()
 }
 
-fn row(device: &mut Device, table: &[u32], index: &[u32], port: i64) {
+pub fn row(device: &mut Device, table: &[u32], index: &[u32], port: i64) {
     let column = |column: u32| [&[column], index].concat();
     device.set(table, &column(2), Value::Integer(port));
     device.set(table, &column(3), Value::Integer(LEARNED));
 }
 
-fn clear(device: &mut Device) {
+pub fn clear(device: &mut Device) {
     device
         .table
         .retain(|oid, _| oid.below(&PLAIN).is_none() && oid.below(&BY_VLAN).is_none());
@@ -74,7 +74,7 @@ const SHAPES: [Shape; 6] = [
     }),
 ];
 
-fn verdict(observation: &Observation) -> (Verdict, String) {
+pub fn verdict(observation: &Observation) -> (Verdict, String) {
     let outcome = &observation.outcome;
     let reason = outcome.failure().map_or("", |failure| &failure.reason);
     (outcome.verdict(), reason.to_owned())
@@ -330,73 +330,4 @@ async fn an_offset_that_is_not_certain_is_a_note() {
         );
         assert_eq!(observation.outcome.warnings[0].level, WarningLevel::Note);
     }
-}
-
-#[tokio::test]
-async fn stations_of_both_tables_are_seen_at_every_check() {
-    let mut story = Story::of(switch(4), &format!("{PORT} no"));
-    story.change(|device| {
-        device.new_station([2, 0, 0, 0, 0, 1], 1);
-        row(device, &PLAIN, &index(&[], STATION), 2);
-    });
-    for _ in 0..12 {
-        assert_eq!(verdict(&story.after(60).await).0, Verdict::Down);
-    }
-}
-
-#[tokio::test]
-async fn a_second_table_with_the_same_stations_is_read_at_every_tenth_check() {
-    let mut device = switch(4);
-    for number in 0..4 {
-        device.new_station([2, 0, 0, 0, 0, number], 3);
-    }
-    row(&mut device, &PLAIN, &index(&[], [2, 0, 0, 0, 0, 1]), 3);
-    device.new_station(PINNED, 2);
-    let mut story = Story::of(device, &format!("{PORT} no"));
-    assert_eq!(verdict(&story.after(60).await).0, Verdict::Up);
-    // A stranger is in the second table only.
-    story.change(|device| row(device, &PLAIN, &index(&[], STATION), 2));
-    let mut found = Vec::new();
-    for _ in 0..12 {
-        found.push(verdict(&story.after(60).await).0);
-    }
-    let first = found.iter().position(|verdict| *verdict == Verdict::Down);
-    assert!(first.is_some_and(|at| (1..10).contains(&at)), "{found:?}");
-    assert!(
-        found[first.unwrap_or(0)..]
-            .iter()
-            .all(|verdict| *verdict == Verdict::Down)
-    );
-
-    // If the pinned station is missed, the table is read at once.
-    story.restart_apmon();
-    story.change(|device| {
-        device
-            .table
-            .remove(&Oid::join(&PLAIN, &[&[2], &index(&[], STATION)[..]].concat()));
-        device
-            .table
-            .remove(&Oid::join(&PLAIN, &[&[3], &index(&[], STATION)[..]].concat()));
-    });
-    assert_eq!(verdict(&story.after(60).await).0, Verdict::Up);
-    story.change(|device| {
-        device.station_leaves(PINNED);
-        row(device, &PLAIN, &index(&[], STATION), 2);
-    });
-    assert_eq!(verdict(&story.after(60).await).0, Verdict::Down);
-}
-
-#[tokio::test]
-async fn an_allowed_station_that_is_missed_is_looked_for_in_the_second_table() {
-    let allowed = "allow_macs: ['18:e8:29:45:f8:f7', '02:00:00:00:00:01']";
-    let mut device = switch(4);
-    device.new_station(PINNED, 2);
-    row(&mut device, &PLAIN, &index(&[], PINNED), 2);
-    let mut story = Story::begun(device, &format!("type: ports, mac_changes: all, {allowed}")).await;
-    story.change(|device| {
-        device.station_leaves(PINNED);
-        device.new_station([2, 0, 0, 0, 0, 1], 3);
-    });
-    let found = notices(&story.after(60).await);
-    assert_eq!(found.len(), 1, "only the other one appeared: {found:?}");
 }

@@ -13,6 +13,7 @@ mod line;
 mod pinned;
 mod port;
 mod restart;
+mod second_table;
 mod station;
 mod story;
 mod window;

@@ -23,6 +23,9 @@ const WRITE_BUFFER: usize = 64 * 1024;
 /// A larger file is not a state file.
 const MAX_BYTES: u64 = 1 << 30;
 
+/// How many names for the new file are tried.
+const MAX_NAMES: u32 = 16;
+
 /// The same for a file that is only shown, and may be anybody's: ten times what 10,000 monitors take.
 const MAX_BYTES_OF_ANOTHER: u64 = 128 << 20;
 
@@ -36,6 +39,8 @@ pub(crate) struct JsonFile {
     /// The file at `path` is damaged and could not be set aside; it must not
     /// replace `.old`.
     damaged: bool,
+    /// Whether it was logged that `.old` cannot be written.
+    without_old: bool,
     /// How the last commit, or the reading, left the file.
     written: Option<FileStamp>,
     /// Makes the names in a directory durable; only tests set another function.
@@ -57,6 +62,7 @@ impl JsonFile {
             old: beside(path, ".old"),
             link: beside(path, ".old.tmp"),
             damaged: false,
+            without_old: false,
             written: None,
             sync_names,
         }
@@ -73,9 +79,9 @@ impl JsonFile {
         content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreError> {
         self.report_change();
-        let opened = self
-            .write_new(content)
-            .and_then(|()| self.keep_old())
+        let written = self.write_new(content);
+        let opened = written
+            .and_then(|()| self.keep_old_if_possible())
             .and_then(|()| open_directory(&self.path))
             .and_then(|opened| {
                 fs::rename(&self.new, &self.path).map_err(|error| io_error("rename", &self.new, error))?;
@@ -111,7 +117,10 @@ impl JsonFile {
     }
 
     /// Streams the content, so that a large site's file is never in memory whole.
-    fn write_new(&self, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), StoreError> {
+    fn write_new(
+        &mut self,
+        content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
         let file = match self.create_new() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 make_directory(&self.path)
@@ -130,14 +139,46 @@ impl JsonFile {
     }
 
     /// Creates a file and never opens an existing one, which may be someone
-    /// else's link.
-    fn create_new(&self) -> io::Result<File> {
-        remove(&self.new)?;
+    /// else's link. In a directory such as `/tmp` others may have taken the name.
+    fn create_new(&mut self) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(&self.new)
+        let mut n = 1;
+        loop {
+            let created = remove(&self.new).and_then(|()| options.open(&self.new));
+            // Where nothing can be created, no other name is free either.
+            let is_taken = || self.new.symlink_metadata().is_ok();
+            match created {
+                Err(_) if n < MAX_NAMES && is_taken() => {
+                    n += 1;
+                    self.new = beside(&self.path, &format!(".new.{n}"));
+                }
+                created => return created,
+            }
+        }
+    }
+
+    /// As [`keep_old`](Self::keep_old), unless another user has taken a name that it needs: the file
+    /// itself is replaced all the same, and its predecessor is not kept.
+    fn keep_old_if_possible(&mut self) -> Result<(), StoreError> {
+        match self.keep_old() {
+            Err(StoreError::Io { step, place, source })
+                if matches!(
+                    source.kind(),
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::IsADirectory
+                ) && self.path.exists() =>
+            {
+                if !std::mem::replace(&mut self.without_old, true) {
+                    tracing::warn!(
+                        "the state before each commit is not kept: cannot {step} {place}: {source}"
+                    );
+                }
+                Ok(())
+            }
+            kept => kept,
+        }
     }
 
     /// Gives the present file a second name, so that it always has one.

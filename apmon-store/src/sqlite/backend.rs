@@ -193,13 +193,13 @@ impl Backend for SqliteBackend {
     /// Leaves one file: the empty journal is removed.
     fn close(&mut self) {
         if let (Some(connection), Some(_)) = (&self.connection, self.written) {
-            let journal = beside(&self.path, "-journal");
             // While it is locked nobody else uses the journal; nobody is waited for.
             let _ = connection.busy_timeout(Duration::ZERO);
             if connection.execute_batch("BEGIN EXCLUSIVE").is_ok()
-                && intact::foreign_side_file(&self.path, self.has_log).is_none()
+                && !self.has_log
+                && intact::foreign_side_file(&self.path, false).is_none()
             {
-                let _ = fs::remove_file(journal);
+                intact::remove_side_files(&self.path);
             }
         }
         self.disconnect();
@@ -297,6 +297,9 @@ impl SqliteBackend {
         };
         let mut connection = opened?;
         self.has_log = open::has_log(&connection);
+        if !self.has_log {
+            intact::hold_side_files(&self.path);
+        }
         self.file_id = FileId::of(&self.path);
         if let Some(aside) = self.rescued.take() {
             let (place, from) = (display(&self.path), display(&aside));

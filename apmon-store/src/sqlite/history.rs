@@ -1,11 +1,14 @@
 //! Reading a database, also while a daemon writes it.
 
+mod limit;
+mod opened;
 mod recent;
 
 use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,6 +21,7 @@ use apmon_core::{
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
+use self::{limit::TimeLimit, opened::Opened};
 use super::{
     open::{self, FileId},
     schema, table, value,
@@ -42,29 +46,7 @@ use super::{
 pub struct History {
     path: PathBuf,
     opened: RefCell<Opened>,
-}
-
-/// An open database.
-#[derive(Debug)]
-struct Opened {
-    connection: Connection,
-    file_id: Option<FileId>,
-    /// Version of the content; an older database is read without updating it.
-    version: i64,
-}
-
-impl Opened {
-    fn new(path: &Path) -> Result<Self, StoreError> {
-        open::may_be_read(path)?;
-        let file_id = FileId::of(path);
-        let connection = open::to_read(path).map_err(|error| open::sqlite_error("open", path, error))?;
-        let version = open::version_of(&connection, path)?;
-        Ok(Self {
-            connection,
-            file_id,
-            version,
-        })
-    }
+    limit: Option<Arc<TimeLimit>>,
 }
 
 impl History {
@@ -73,10 +55,23 @@ impl History {
     /// # Errors
     /// When the database does not exist or cannot be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let path = path.as_ref();
+        Self::new(path.as_ref(), None)
+    }
+
+    /// As [`open`](Self::open), for a database that may be anybody's: reading it takes no longer
+    /// than `limit` in all, and each call returns at most 256 MiB.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open). Calls that reach a limit fail.
+    pub fn open_within(path: impl AsRef<Path>, limit: Duration) -> Result<Self, StoreError> {
+        Self::new(path.as_ref(), Some(TimeLimit::new(limit)))
+    }
+
+    fn new(path: &Path, limit: Option<Arc<TimeLimit>>) -> Result<Self, StoreError> {
         Ok(Self {
-            opened: RefCell::new(Opened::new(path)?),
+            opened: RefCell::new(Opened::new(path, limit.as_ref())?),
             path: path.to_owned(),
+            limit,
         })
     }
 
@@ -315,21 +310,31 @@ impl History {
         &self,
         sql: impl FnOnce(i64) -> Option<String>,
         parameters: impl rusqlite::Params,
-        row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        mut row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, StoreError> {
-        self.read(|connection, version| match sql(version) {
-            None => Ok(Vec::new()),
-            Some(sql) => connection.prepare(&sql)?.query_map(parameters, row)?.collect(),
+        let mut room = limit::room(self.limit.is_some());
+        self.read(|connection, version| {
+            let Some(sql) = sql(version) else {
+                return Ok(Vec::new());
+            };
+            let mut statement = connection.prepare(&sql)?;
+            let columns = statement.column_count();
+            let rows = statement.query_map(parameters, |found| {
+                room.take(found, columns)?;
+                row(found)
+            });
+            rows?.collect()
         })
     }
 
     /// Reads in one transaction, from a database that was opened in its present version.
     fn read<T>(&self, read: impl FnOnce(&Connection, i64) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let failed = |error| open::sqlite_error("read", &self.path, error);
+        let _reading = self.limit.as_ref().map(TimeLimit::start);
         let mut opened = self.opened.borrow_mut();
         let file_id = FileId::of(&self.path);
         if file_id.is_some() && file_id != opened.file_id {
-            *opened = Opened::new(&self.path)?;
+            *opened = Opened::new(&self.path, self.limit.as_ref())?;
         }
         loop {
             let known = opened.version;
@@ -341,7 +346,7 @@ impl History {
                 return read(&transaction, version).map_err(failed);
             }
             drop(transaction);
-            *opened = Opened::new(&self.path)?;
+            *opened = Opened::new(&self.path, self.limit.as_ref())?;
         }
     }
 }

@@ -11,7 +11,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::{memory::MemoryTable, schema, table};
-use crate::{file::beside, model::Model};
+use crate::{
+    file::{beside, directory, owner_of},
+    model::Model,
+};
 
 /// The files that SQLite would take for the newest part of the database.
 const SIDE_FILES: [&str; 2] = ["-journal", "-wal"];
@@ -22,10 +25,43 @@ const SIDE_FILES: [&str; 2] = ["-journal", "-wal"];
 pub(super) fn foreign_side_file(path: &Path, has_log: bool) -> Option<&'static str> {
     let has_content = |suffix: &&str| {
         let found = fs::symlink_metadata(beside(path, suffix));
-        found.is_ok_and(|found| !found.is_file() || found.len() > 0)
+        // The owner of an empty one may write it later.
+        found.is_ok_and(|found| !found.is_file() || found.len() > 0 || owner_of(&found).is_some())
     };
     let foreign = |suffix: &&str| !(has_log && *suffix == "-wal");
     SIDE_FILES.into_iter().filter(foreign).find(has_content)
+}
+
+/// In a directory such as `/tmp`, takes the names beside the database at `path` before another user
+/// does, who could then keep it from being written: nobody else can remove these files, and SQLite
+/// ignores empty ones.
+pub(super) fn hold_side_files(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+        const STICKY: u32 = 0o1000;
+        let directory = fs::metadata(directory(path)).map(|found| found.permissions().mode());
+        if directory.is_ok_and(|mode| mode & STICKY == 0) {
+            return;
+        }
+        for suffix in SIDE_FILES {
+            let mut options = fs::OpenOptions::new();
+            options.write(true).create_new(true).mode(0o600);
+            // One that is there is found before the next commit.
+            let _ = options.open(beside(path, suffix));
+        }
+    }
+    let _ = path;
+}
+
+/// Removes the empty files of this user beside the database, so that it is one file.
+pub(super) fn remove_side_files(path: &Path) {
+    for file in SIDE_FILES.map(|suffix| beside(path, suffix)) {
+        let is_own = |found: fs::Metadata| found.is_file() && found.len() == 0;
+        if fs::symlink_metadata(&file).is_ok_and(is_own) {
+            let _ = fs::remove_file(file);
+        }
+    }
 }
 
 /// SQLite's lock for a transaction that writes: the byte after the first 1 GiB, or the next one.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     file::{
-        beside, damaged, directory, display, input_error, io_error, is_missing, make_directory,
+        self, beside, damaged, directory, display, input_error, io_error, is_missing, make_directory,
         newer_version, sync_directory,
     },
     model::Loaded,
@@ -189,26 +189,37 @@ pub(super) fn to_read(path: &Path) -> rusqlite::Result<Connection> {
             open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
         }
         Err(error) if !is_damage(&error) && !is_busy(&error) => {
-            let mut uri = String::from("file:");
-            for byte in path.as_os_str().as_encoded_bytes() {
-                match byte {
-                    b'/' | b'.' | b'-' | b'_' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => {
-                        uri.push(char::from(*byte));
-                    }
-                    byte => uri.push_str(&format!("%{byte:02x}")),
-                }
-            }
-            uri.push_str("?immutable=1");
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-            open(Path::new(&uri), flags).map_err(|_| error)
+            open(path, flags).map_err(|_| error)
         }
         opened => opened,
     }
 }
 
-/// Opens a database and reads one page, to find out whether it can be read.
+/// The URI of a database that is read as if nobody wrote it.
+fn immutable_uri(path: &Path) -> String {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => {
+                uri.push(char::from(*byte));
+            }
+            byte => uri.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    uri
+}
+
+/// Opens a database and reads one page, to find out whether it can be read. SQLite follows no link:
+/// in a directory such as `/tmp`, somebody may have put one there since the owner was checked.
 fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let mut name = file::without_links(path).into_os_string();
+    if flags.contains(OpenFlags::SQLITE_OPEN_URI) {
+        name = immutable_uri(Path::new(&name)).into();
+    }
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(name, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_ROW_BYTES)?;
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
@@ -326,6 +337,12 @@ pub(super) fn may_be_stored(error: &rusqlite::Error) -> bool {
     !is_refused && !is_unwritten(error) && !is_damage(error)
 }
 
+/// Whether there is a link in place of a database or of a directory above it.
+fn is_link(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    code == Some(rusqlite::ffi::SQLITE_CANTOPEN_SYMLINK)
+}
+
 /// Whether something could not be written, which ends a transaction before its journal.
 fn is_unwritten(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error().map(|error| error.extended_code);
@@ -347,9 +364,20 @@ pub(super) fn is_damage_io(error: &io::Error) -> bool {
 
 pub(super) fn sqlite_error(step: &'static str, path: &Path, error: rusqlite::Error) -> StoreError {
     let kind = match code(&error) {
+        _ if is_link(&error) => {
+            return io_error(
+                step,
+                path,
+                io::Error::other("it is a link, which is not followed"),
+            );
+        }
         _ if is_damage(&error) => io::ErrorKind::InvalidData,
         Some(ErrorCode::DiskFull) => io::ErrorKind::StorageFull,
         Some(ErrorCode::ReadOnly) => io::ErrorKind::ReadOnlyFilesystem,
+        Some(ErrorCode::OperationInterrupted) => {
+            let reason = "it takes too long: it may be no database of apmon";
+            return io_error(step, path, io::Error::new(io::ErrorKind::TimedOut, reason));
+        }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => io::ErrorKind::ResourceBusy,
         // SQLite does not say why it could not write.
         _ if is_unwritten(&error)

@@ -56,11 +56,15 @@ fn select_states_without_memory() -> String {
 }
 
 /// What may still be read, in bytes.
-struct Room(usize);
+pub(super) struct Room(usize);
 
 impl Room {
+    pub(super) fn new(bytes: usize) -> Self {
+        Self(bytes)
+    }
+
     /// Takes the room of a row with this many columns.
-    fn take(&mut self, row: &Row<'_>, columns: usize) -> rusqlite::Result<()> {
+    pub(super) fn take(&mut self, row: &Row<'_>, columns: usize) -> rusqlite::Result<()> {
         /// What a row takes beside its texts.
         const ROW: usize = 256;
         let texts = (0..columns).map(|at| match row.get_ref(at) {
@@ -69,7 +73,7 @@ impl Room {
         });
         let bytes = texts.sum::<usize>() + ROW;
         let room = self.0.checked_sub(bytes).ok_or_else(|| {
-            let reason = "more than a status can be".to_owned();
+            let reason = "more than a state can be".to_owned();
             let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_TOOBIG);
             rusqlite::Error::SqliteFailure(error, Some(reason))
         })?;

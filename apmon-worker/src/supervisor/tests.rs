@@ -49,12 +49,13 @@ fn send(supervisor: &mut Supervisor, now: Instant) {
 
 #[test]
 fn an_answer_that_was_on_its_way_when_the_child_died_counts() {
-    let command = shell(&[GREETING, "head -c 1 > /dev/null", ANSWER, "exit 5"]);
+    // Two frames, of four and seven bytes each.
+    let command = shell(&[GREETING, "head -c 22 > /dev/null", ANSWER, "exit 5"]);
     let (mut supervisor, mut replies) = supervisor(command, 3);
     let now = clock::now();
     start(&mut supervisor, now);
     send(&mut supervisor, now);
-    // Nothing is read before the child has ended.
+    // Nothing is received before the child has ended.
     supervisor.bury(None);
     let mut known = replies
         .drain(..2)
@@ -75,6 +76,34 @@ fn an_answer_that_was_on_its_way_when_the_child_died_counts() {
     let last = replies.remove(0).wait(Duration::ZERO);
     assert!(last.is_err(), "it waits for the next child");
     assert_eq!(supervisor.queue.open(), 0);
+}
+
+#[test]
+fn a_request_of_which_a_dead_child_read_nothing_is_sent_to_the_next_one() {
+    // The first child answers one request, and reads nothing of the next.
+    let command = shell(&[GREETING, "head -c 11 > /dev/null", ANSWER, "exit 5"]);
+    let (mut supervisor, mut replies) = supervisor(command, 2);
+    let now = clock::now();
+    for last in [false, true] {
+        start(&mut supervisor, now);
+        send(&mut supervisor, now);
+        supervisor.bury(None);
+        assert_eq!(replies.remove(0).wait(Duration::ZERO).unwrap().unwrap(), b"a");
+        assert_eq!(supervisor.queue.is_empty(), last);
+    }
+}
+
+#[test]
+fn a_request_whose_time_is_over_is_blamed_although_the_child_read_nothing() {
+    let command = shell(&[GREETING, "exec sleep 1000"]);
+    let (mut supervisor, mut replies) = supervisor(command, 1);
+    let now = clock::now();
+    start(&mut supervisor, now);
+    send(&mut supervisor, now);
+    let death = supervisor.overdue(now + supervisor.shared.limits.request_time);
+    supervisor.bury(death);
+    let error = replies.remove(0).wait(Duration::ZERO).unwrap().unwrap_err();
+    assert!(matches!(error, WorkerError::Died { .. }), "{error}");
 }
 
 #[test]

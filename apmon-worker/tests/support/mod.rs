@@ -78,6 +78,13 @@ pub fn exists(pid: Pid) -> bool {
     kill(pid, None::<Signal>) != Err(Errno::ESRCH)
 }
 
+/// Whether a process is stopped, by its state in /proc.
+pub fn is_stopped(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // The name of the program, in brackets, comes before the state.
+    stat.rsplit_once(") ").unwrap().1.starts_with('T')
+}
+
 /// A place to which children connect.
 pub struct Meeting {
     listener: UnixListener,

@@ -27,6 +27,7 @@ impl SiteFile {
             .collect();
         plan.delivery_timeout = self.delivery_timeout();
         plan.channels = self.channels(services);
+        plan.alarms = self.site.alarms.unwrap_or(true);
         plan.max_concurrent = self
             .site
             .max_threads

@@ -5,12 +5,26 @@ use std::collections::HashSet;
 
 use super::Deliveries;
 use crate::{
-    engine::{monitors::Monitors, outbox::FallbackDue},
+    engine::{
+        monitors::Monitors,
+        outbox::{FallbackDue, Orphan},
+    },
     history::DeliveryFate,
     notification::OutboxEntry,
     rule::route::FallbackDecision,
     time::{Mono, Now},
 };
+
+/// What followed from the entries of channels that are gone.
+#[derive(Default)]
+pub(in crate::engine) struct Reassigned {
+    /// The monitors whose states have changed.
+    pub(in crate::engine) changed: Vec<usize>,
+    /// The ends of incidents among the entries.
+    pub(in crate::engine) ends: Vec<OutboxEntry>,
+    /// The beginnings among them that no attempt was made to deliver.
+    pub(in crate::engine) untried: Vec<OutboxEntry>,
+}
 
 impl Deliveries {
     /// Sends what other channels could not deliver to their fallbacks. Returns the monitors
@@ -60,37 +74,48 @@ impl Deliveries {
         changed
     }
 
-    /// Gives notifications whose channel is gone to the channels that did not get them. Returns
-    /// the monitors whose states have changed, and the ends of incidents among the notifications.
-    pub(in crate::engine) fn reassign_orphans(
-        &mut self,
-        monitors: &mut Monitors,
-        now: Now,
-    ) -> (Vec<usize>, Vec<OutboxEntry>) {
+    /// Gives notifications whose channel is gone to the channels that did not get them.
+    pub(in crate::engine) fn reassign_orphans(&mut self, monitors: &mut Monitors, now: Now) -> Reassigned {
+        let mut reassigned = Reassigned::default();
         if self.routes.is_off() {
-            return Default::default(); // a later run may send them
+            return reassigned; // a later run may send them
         }
         let known: HashSet<&str> = self.routes.ids().collect();
-        let (mut changed, mut ends) = (Vec::new(), Vec::new());
-        for (entry, decided) in self.outbox.retain_channels(&known) {
-            changed.extend(self.reassign(&entry, decided, monitors, now));
-            if entry.notification.kind.ends_incident() {
-                ends.push(entry);
+        for orphan in self.outbox.retain_channels(&known) {
+            let Orphan {
+                mut entry,
+                decided,
+                is_over,
+                is_untried,
+            } = orphan;
+            if is_over {
+                self.record(&entry, DeliveryFate::Dropped, now);
+                continue;
+            }
+            let (addressed, changed) = self.reassign(&entry, decided, monitors, now);
+            entry.addressed = addressed;
+            reassigned.changed.extend(changed);
+            let kind = &entry.notification.kind;
+            if kind.ends_incident() {
+                reassigned.ends.push(entry);
+            } else if kind.begins_incident() && is_untried {
+                reassigned.untried.push(entry);
             }
         }
-        (changed, ends)
+        reassigned
     }
 
     /// Gives a notification whose channel is gone to the channels that did not get it: a
     /// mistyped host was corrected. The other channels have it, or wait for it themselves, and
-    /// do not get it twice.
+    /// do not get it twice. Returns all channels that have it or get it, and the monitors whose
+    /// states have changed.
     fn reassign(
         &mut self,
         entry: &OutboxEntry,
         decided: Mono,
         monitors: &mut Monitors,
         now: Now,
-    ) -> Vec<usize> {
+    ) -> (Vec<String>, Vec<usize>) {
         let notification = &entry.notification;
         let policy = monitors.policy_of(&notification.monitor);
         let own = monitors.own_state(&notification.monitor);
@@ -135,6 +160,6 @@ impl Deliveries {
             self.record_replaced(replaced, now);
         }
         self.record(entry, DeliveryFate::ChannelGone, now);
-        changed
+        (addressed, changed)
     }
 }

@@ -12,9 +12,6 @@ use crate::{
 impl Dispatcher {
     /// Carries out an action. Returns how many things it concerned.
     pub(super) fn act(&mut self, action: &Action, actor: &Actor) -> Result<usize, EngineError> {
-        if self.delivery.is_off() {
-            return Err(EngineError::NotifyOff);
-        }
         let now = self.shared.clock.now();
         let channels: Vec<String> = self
             .plan
@@ -23,6 +20,9 @@ impl Dispatcher {
             .map(|channel| channel.id.clone())
             .collect();
         let decision = action.decide(&self.state_snapshot(), &channels, actor, now.wall)?;
+        if decision.sends && self.delivery.is_off() {
+            return Err(EngineError::NotifyOff);
+        }
         let affected = decision.affected;
         self.apply_decision(decision, now);
         match action {
@@ -30,10 +30,10 @@ impl Dispatcher {
             Action::Retry { channel } => self.delivery.retry(channel.as_deref()),
         }
         tracing::info!(
-            action = action.name(),
             affected,
-            "carried out, as {} requested ({})",
+            "{} requested \"{}\" ({}): done",
             actor.name,
+            action.name(),
             actor.means
         );
         Ok(affected)

@@ -33,7 +33,7 @@ pub(super) struct PassEnd {
     wake_at: Option<Mono>,
     /// Whether everything was asked to be saved before the heartbeat.
     flushed: bool,
-    /// When the pass no longer waits for its heartbeat, once that had its chance.
+    /// When the pass no longer waits for its heartbeat, once that has been attempted.
     heartbeat_ends: Option<Mono>,
 }
 
@@ -80,16 +80,6 @@ impl Dispatcher {
         })
     }
 
-    /// Starts the deliveries that are due.
-    pub(super) fn start_deliveries(&mut self, now: Now) {
-        if self.is_outbox_closed(now) {
-            return;
-        }
-        for attempt in self.delivery.start(now) {
-            self.tasks.spawn(attempt.run());
-        }
-    }
-
     /// Gives a notification that is decided at the end of a pass, by a check that was in progress,
     /// the time for its delivery.
     pub(super) fn prolong_pass(&mut self, now: Now) {
@@ -115,8 +105,8 @@ impl Dispatcher {
         self.pass_end.as_ref()?.wake_at
     }
 
-    /// Takes the next step towards the end of a pass: what was due at its start is hard or well,
-    /// the outbox has its chance, the state is saved, the heartbeat is sent. Returns whether it
+    /// Takes the next step towards the end of a pass: what was due at its start is up or
+    /// in a hard state, notifications are attempted, the state is saved, the heartbeat is sent. Returns whether it
     /// has ended. What falls due meanwhile is done as in a daemon.
     pub(super) fn advance_pass_end(&mut self, now: Now) -> bool {
         let Some(end) = &mut self.pass_end else {

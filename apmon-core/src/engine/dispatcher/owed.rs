@@ -1,12 +1,13 @@
 //! Channels that come and go: who gets what waits for a channel that is gone, and the ends of
 //! incidents that a channel is owed.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::Dispatcher;
 use crate::{
+    engine::delivery::Reassigned,
     monitor::Watch,
-    notification::DeliveryError,
+    notification::{DeliveryError, OutboxEntry},
     rule::{alert, effects::StateChange},
     time::Now,
 };
@@ -16,15 +17,34 @@ impl Dispatcher {
     /// that are new got the ends that they are owed: what is queued is newer.
     pub(super) fn reassign_orphans(&mut self, now: Now) {
         self.settle(now);
-        let (changed, ends) = self.delivery.reassign_orphans(&mut self.monitors, now);
+        let Reassigned {
+            changed,
+            ends,
+            untried,
+        } = self.delivery.reassign_orphans(&mut self.monitors, now);
         for monitor in changed {
             self.persistence.mark(monitor, StateChange::Urgent, now.mono);
         }
+        for OutboxEntry {
+            channel,
+            notification,
+            ..
+        } in &untried
+        {
+            let (is_changed, index) = self.monitors.forget_announced(notification, channel);
+            if is_changed {
+                self.owed_changed(index, notification.monitor.clone(), now);
+            }
+        }
+        let incident_of = |entry: &OutboxEntry| (entry.channel.clone(), entry.notification.incident.clone());
+        let untried: HashSet<_> = untried.iter().map(incident_of).collect();
         // The channel may be added again.
         for end in ends {
-            let name = end.notification.monitor.clone();
-            let index = self.monitors.owe(&end.notification, end.channel);
-            self.owed_changed(index, name, now);
+            if !untried.contains(&incident_of(&end)) {
+                let name = end.notification.monitor.clone();
+                let index = self.monitors.owe(end);
+                self.owed_changed(index, name, now);
+            }
         }
         self.settle(now);
     }
@@ -70,19 +90,28 @@ impl Dispatcher {
             self.apply(Some(index), &name, effects, now);
         }
         for name in self.monitors.retired_owing() {
-            let Some(mut state) = self.monitors.retired_state(&name).cloned() else {
-                continue;
-            };
-            let watch = Watch {
-                policy: state.own.last_policy(),
-                ..Watch::new(name.as_str(), "", "")
-            };
-            let effects = alert::settle(&self.context, &watch, Arc::make_mut(&mut state), now);
-            if effects.state != StateChange::None {
-                self.persistence.retire(None, name.clone(), Arc::clone(&state));
-                self.monitors.retire(name.clone(), state);
-                self.apply(None, &name, effects, now);
-            }
+            self.settle_retired(&name, now);
+        }
+    }
+
+    /// The same for a removed monitor or part. Its switches have gone with it; those of the
+    /// monitor of a part may still be there.
+    pub(super) fn settle_retired(&mut self, name: &str, now: Now) {
+        let Some(mut state) = self.monitors.retired_state(name).cloned() else {
+            return;
+        };
+        let owner = state.own.split_part(name).map(|(monitor, _)| monitor);
+        let owner = owner.and_then(|monitor| self.monitors.named(monitor));
+        let policy = owner.map(|(_, runtime)| runtime.monitor.watch().policy.clone());
+        let watch = Watch {
+            policy: policy.unwrap_or_else(|| self.context.routes.policy_after_removal()),
+            ..Watch::new(name, "", "")
+        };
+        let effects = alert::settle(&self.context, &watch, Arc::make_mut(&mut state), now);
+        if effects.state != StateChange::None {
+            self.persistence.retire(None, name.to_owned(), Arc::clone(&state));
+            self.monitors.retire(name.to_owned(), state);
+            self.apply(None, name, effects, now);
         }
     }
 }

@@ -19,7 +19,7 @@ impl Dispatcher {
         }
         for part in self.monitors.unlisted_parts(owner, listed) {
             match lists_all {
-                true => self.retire_part(part, now),
+                true => drop(self.retire_part(part, now)),
                 false => self.monitors.part_not_checked(part, now),
             }
         }
@@ -35,10 +35,12 @@ impl Dispatcher {
     }
 
     /// Ends what is open of the part at `index`, and keeps its state for a while.
-    fn retire_part(&mut self, index: usize, now: Now) {
-        if let Some((watch, state)) = self.monitors.remove_part(index) {
-            self.retire(Some(index), watch, state, now);
-        }
+    /// Returns its name.
+    fn retire_part(&mut self, index: usize, now: Now) -> Option<String> {
+        let (watch, state) = self.monitors.remove_part(index)?;
+        let name = watch.name.clone();
+        self.retire(Some(index), watch, state, now);
+        Some(name)
     }
 
     /// Stops a monitor and its parts. Returns whether there was one.
@@ -46,11 +48,14 @@ impl Dispatcher {
         let Some(owner) = self.monitors.index_of(name) else {
             return false;
         };
-        for part in self.monitors.parts_of(owner) {
-            self.retire_part(part, now);
-        }
+        let parts = self.monitors.parts_of(owner).into_iter();
+        let parts: Vec<_> = parts.filter_map(|part| self.retire_part(part, now)).collect();
         if let Some((index, watch, state)) = self.monitors.remove(name) {
             self.retire(Some(index), watch, state, now);
+        }
+        // The switches of the monitor, which were those of its parts, have gone with it.
+        for part in parts {
+            self.settle_retired(&part, now);
         }
         true
     }

@@ -264,5 +264,6 @@ impl Dispatcher {
             .retire(index, watch.name.clone(), Arc::clone(&shared));
         self.monitors.retire(watch.name.clone(), shared);
         self.apply(None, &watch.name, effects, now);
+        self.settle_retired(&watch.name, now);
     }
 }

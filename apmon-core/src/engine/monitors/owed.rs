@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use super::Monitors;
-use crate::{notification::Notification, rule::route, state::MonitorState};
+use crate::{
+    notification::{Notification, OutboxEntry},
+    rule::route,
+    state::{MonitorState, OwnState},
+};
 
 impl Monitors {
     /// Notes that an incident has been announced to these channels as well: they get its end, also
@@ -31,13 +35,42 @@ impl Monitors {
         route::announce(&mut Arc::make_mut(&mut runtime.state).own, notification, channels).then_some(index)
     }
 
-    /// Notes that a channel is still to get the end of an incident. Returns the index of the
-    /// monitor if it runs.
-    pub(in crate::engine) fn owe(&mut self, end: &Notification, channel: String) -> Option<usize> {
-        let index = self.by_name.get(&end.monitor).copied();
-        let state = self.state_mut(&end.monitor)?;
-        Arc::make_mut(state).own.owe(end, vec![channel]);
+    /// Notes that the channel of an entry, which ends an incident, is still to get it. Returns the
+    /// index of the monitor if it runs.
+    pub(in crate::engine) fn owe(&mut self, end: OutboxEntry) -> Option<usize> {
+        let OutboxEntry {
+            channel,
+            notification,
+            addressed,
+            ..
+        } = end;
+        let index = self.by_name.get(&notification.monitor).copied();
+        let state = self.state_mut(&notification.monitor)?;
+        let own = &mut Arc::make_mut(state).own;
+        own.owe(&notification, vec![channel], &addressed);
         index
+    }
+
+    /// Notes that a channel was sent nothing about the incident that `notification` begins. Returns
+    /// whether the state has changed, and the index of the monitor if it runs.
+    pub(in crate::engine) fn forget_announced(
+        &mut self,
+        notification: &Notification,
+        channel: &str,
+    ) -> (bool, Option<usize>) {
+        let index = self.by_name.get(&notification.monitor).copied();
+        let incident = &notification.incident;
+        let knows = |own: &OwnState| {
+            let announced_to = own.announced_to.get(incident);
+            let is_announced = announced_to.is_some_and(|all| all.iter().any(|id| id == channel));
+            is_announced || own.owes_to(incident, channel)
+        };
+        let state = self.state_mut(&notification.monitor);
+        let Some(state) = state.filter(|state| knows(&state.own)) else {
+            return (false, index);
+        };
+        Arc::make_mut(state).own.forget_announced(incident, channel);
+        (true, index)
     }
 
     /// The running monitors some of whose channels are owed an end.

@@ -8,27 +8,47 @@ use crate::{
     time::Mono,
 };
 
+/// An entry that was removed with its channel.
+#[derive(Debug)]
+pub(in crate::engine) struct Orphan {
+    pub(in crate::engine) entry: OutboxEntry,
+    /// When it was decided.
+    pub(in crate::engine) decided: Mono,
+    /// Whether it must not be sent any more: a reminder that was in flight when its outage ended
+    /// or the next one was decided.
+    pub(in crate::engine) is_over: bool,
+    /// Whether this run decided it and never tried to deliver it: the receiver cannot have it.
+    pub(in crate::engine) is_untried: bool,
+}
+
 impl Outbox {
-    /// Removes the entries of channels that no longer exist, each with the moment of its
-    /// decision.
-    pub(in crate::engine) fn retain_channels(&mut self, known: &HashSet<&str>) -> Vec<(OutboxEntry, Mono)> {
+    /// Removes the entries of channels that no longer exist.
+    pub(in crate::engine) fn retain_channels(&mut self, known: &HashSet<&str>) -> Vec<Orphan> {
         let mut orphans = Vec::new();
         self.queues.retain(|channel, queue| {
             if known.contains(channel.as_str()) {
                 return true;
             }
             let in_flight = queue.in_flight().and_then(|position| queue.item(position));
-            if let Some(entry) = in_flight.map(|item| item.entry.clone()) {
+            let in_flight = in_flight.map(|item| (item.inserted, item.entry.clone()));
+            let under_way = in_flight.as_ref().map(|(inserted, _)| *inserted);
+            if let Some((_, entry)) = in_flight {
                 queue.orphan = Some(entry);
             }
-            orphans.extend(queue.drain());
+            orphans.extend(queue.drain().into_iter().map(|item| {
+                let was_tried = item.is_loaded || item.entry.attempts > 0;
+                let is_untried = !was_tried && under_way != Some(item.inserted);
+                (item, is_untried)
+            }));
             queue.in_flight().is_some()
         });
         let orphans = orphans.into_iter();
         orphans
-            .map(|item| {
-                let decided = item.decided;
-                (self.settle(item), decided)
+            .map(|(item, is_untried)| Orphan {
+                decided: item.decided,
+                is_over: item.outage_ended || item.replaced,
+                is_untried,
+                entry: self.settle(item),
             })
             .collect()
     }

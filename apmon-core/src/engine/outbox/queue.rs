@@ -60,6 +60,8 @@ pub(super) struct Item {
     pub(super) unsaved: bool,
     /// Whether a commit that held it succeeded: the next run finds it.
     pub(super) stored: bool,
+    /// Whether a previous run left it, which may have tried to deliver it.
+    pub(super) is_loaded: bool,
     /// It was refused or is held, and the next attempt is not before this.
     pub(super) deferred: Option<Mono>,
     /// Whether it is held: that others are accepted is no reason to send it.

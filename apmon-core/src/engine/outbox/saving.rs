@@ -27,7 +27,7 @@ pub(super) struct UnsavedEntry {
 }
 
 impl Unsaved {
-    /// Entries of which none is finished.
+    /// Entries, none of which is finished.
     pub(in crate::engine) fn entries(entries: Vec<OutboxEntry>) -> Self {
         Self {
             entries,

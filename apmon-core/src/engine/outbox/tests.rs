@@ -1,4 +1,5 @@
 mod fallback;
+mod orphan;
 mod saving;
 
 use jiff::Timestamp;
@@ -282,7 +283,32 @@ fn entries_of_a_removed_channel_are_returned() {
     let mut outbox = filled(vec![entry("a", "i", 1, Outage), entry("b", "i", 1, Outage)]);
     let gone = outbox.retain_channels(&HashSet::from(["a"]));
     assert_eq!(gone.len(), 1);
-    assert_eq!(gone[0].0.channel, "b");
+    assert_eq!(gone[0].entry.channel, "b");
+}
+
+#[test]
+fn an_entry_of_a_removed_channel_says_whether_its_receiver_may_have_it() {
+    let untried = |outbox: &mut Outbox| -> Vec<bool> {
+        let gone = outbox.retain_channels(&HashSet::new());
+        gone.iter().map(|orphan| orphan.is_untried).collect()
+    };
+    let mut outbox = empty();
+    outbox.send_from_memory();
+    outbox.load(entry("c", "h", 1, Outage), now(0));
+    outbox.push(entry("c", "i", 1, Outage), now(0));
+    assert_eq!(untried(&mut outbox), [false, true]);
+    // One is under way, or was refused, and one waits.
+    for is_over in [false, true] {
+        let mut outbox = empty();
+        outbox.send_from_memory();
+        outbox.push(entry("c", "i", 1, Outage), now(0));
+        outbox.push(entry("c", "j", 1, Outage), now(0));
+        assert_eq!(outbox.start(at(0)).len(), 1);
+        if is_over {
+            refused(&mut outbox, "i-1-c", 0);
+        }
+        assert_eq!(untried(&mut outbox), [false, true], "{is_over}");
+    }
 }
 
 /// Refuses the entry in flight.

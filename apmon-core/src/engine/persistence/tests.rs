@@ -3,7 +3,12 @@ use futures_util::FutureExt as _;
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::*;
-use crate::{engine::plan::Plan, notification::NotificationKind, store::Snapshot};
+use crate::{
+    engine::plan::Plan,
+    history::{Incident, IncidentKind},
+    notification::NotificationKind,
+    store::Snapshot,
+};
 
 /// A store that fails, or not.
 struct Store {
@@ -139,6 +144,77 @@ fn a_failed_commit_is_repeated_and_what_waited_for_it_is_sent_from_memory() {
     };
     let names = batch.commit.states.iter().map(|(name, _)| name.as_str());
     assert_eq!(names.collect::<Vec<_>>(), ["first", "second"]);
+}
+
+/// A row of the history, recognised by its incident.
+fn row(incident: &str) -> Records {
+    let begun = Incident {
+        id: incident.into(),
+        monitor: "m".into(),
+        kind: IncidentKind::Outage,
+        started: Timestamp::UNIX_EPOCH,
+        ended: None,
+        reason: None,
+        notifications: 1,
+    };
+    Records {
+        incidents: [begun].into(),
+        ..Records::default()
+    }
+}
+
+#[test]
+fn the_parts_of_a_failed_commit_come_before_what_has_come_since_in_their_order() {
+    let mut it = Fixture::new(true);
+    it.persistence.limits.items = Some(1);
+    it.persistence.keeps_history = true;
+    let retire = |it: &mut Fixture, name: &str| {
+        it.persistence
+            .retire(None, name.into(), Arc::new(MonitorState::default()));
+    };
+    let set_record = |it: &mut Fixture, key: &str, json: &str| {
+        let record = StateRecord {
+            version: 1,
+            json: json.into(),
+        };
+        it.persistence.set_record(key.into(), Some(record));
+    };
+    for name in ["a", "b", "c"] {
+        retire(&mut it, name);
+    }
+    set_record(&mut it, "changed", "1");
+    set_record(&mut it, "kept", "1");
+    it.persistence.forget(vec!["forgotten".into(), "back".into()]);
+    it.persistence.record(row("first"));
+    let task = it.start(0);
+    assert!(it.persistence.parts.len() > 4, "one part for each");
+    retire(&mut it, "d");
+    retire(&mut it, "back");
+    set_record(&mut it, "changed", "2");
+    it.persistence.record(row("second"));
+    it.finish(task, 0);
+
+    it.persistence.limits.items = None;
+    let Some(TaskResult::Commit { batch, .. }) = it.start(5) else {
+        panic!("no commit was due");
+    };
+    let commit = batch.commit;
+    let states: Vec<_> = commit.states.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(states, ["a", "b", "c", "d", "back"]);
+    assert_eq!(commit.forget, ["forgotten"]);
+    let records = commit.records.iter().map(|(key, record)| {
+        let json = record.as_ref().map(|record| &*record.json);
+        (key.as_str(), json)
+    });
+    let records: Vec<_> = records.collect();
+    assert_eq!(records, [("kept", Some("1")), ("changed", Some("2"))]);
+    let rows: Vec<_> = commit
+        .history
+        .incidents
+        .iter()
+        .map(|row| row.id.as_str())
+        .collect();
+    assert_eq!(rows, ["first", "second"]);
 }
 
 #[test]

@@ -158,6 +158,48 @@ fn a_keyed_service_under_a_new_id_gets_the_end_also_while_alarms_are_off() {
     assert_eq!(own.owed_ends[0].channels, ["pager", "hook", "mail"]);
 }
 
+/// A service is added in place of the missing channel after the end.
+#[test]
+fn a_keyed_service_that_is_added_later_gets_the_end_that_a_missing_channel_is_owed_once() {
+    let mut own = open();
+    let outage = notification(NotificationKind::Outage);
+    Routes::new(three_routes())
+        .address(outage, &policy(true, true), &mut own)
+        .unwrap();
+    own.incident = None;
+    let without = Routes::new(three_routes().split_off(1));
+    let recovery = notification(NotificationKind::Recovery);
+    assert!(
+        without
+            .address(recovery, &policy(false, true), &mut own)
+            .is_none()
+    );
+    assert!(own.owed_ends[0].sent_to.is_empty());
+    let with = |id: &str| {
+        let mut routes = three_routes();
+        routes[0].id = id.into();
+        Routes::new(routes)
+    };
+    let at = Timestamp::from_second(60).unwrap();
+    let mut take = |routes: &Routes, alarms| -> Vec<Vec<String>> {
+        let ends = routes.take_owed_ends(&policy(alarms, true), &mut own, at);
+        ends.into_iter().map(|end| end.recipients).collect()
+    };
+    assert_eq!(take(&with("pager2"), false), [["pager2"]]);
+    assert!(take(&with("pager2"), false).is_empty(), "once");
+    assert_eq!(take(&with("pager3"), false), [["pager3"]]);
+    assert_eq!(take(&with("pager3"), true), [["hook", "mail"]]);
+    assert_eq!(take(&with("pager"), true), [["pager"]]);
+    assert!(own.owed_ends.is_empty());
+}
+
+#[test]
+fn after_the_removal_of_a_monitor_only_the_alarms_of_the_site_count() {
+    let routes = Routes::new(three_routes());
+    assert!(routes.policy_after_removal().alarms);
+    assert!(!routes.with_alarms(false).policy_after_removal().alarms);
+}
+
 #[test]
 fn an_end_is_owed_for_a_month_at_most_and_never_to_a_channel_that_takes_none() {
     let mut routes = three_routes();

@@ -99,6 +99,8 @@ impl Reference {
             owed: expected.owed,
             ..ExpectedState::default()
         };
+        // Nothing silences it any more.
+        self.settle_one(name, &Policy::default());
     }
 
     pub(super) fn expected(&mut self, name: &str) -> &mut ExpectedState {
@@ -155,6 +157,9 @@ impl Reference {
             replaced: BTreeMap::new(),
             receipts: BTreeMap::new(),
             refused: BTreeSet::new(),
+            tried: BTreeSet::new(),
+            is_owed: false,
+            is_loaded: false,
             void: false,
         });
         self.notifications.len() - 1

@@ -16,14 +16,9 @@ impl Reference {
         policy: &Policy,
     ) {
         let announced = expected.announced_to.remove(&incident).unwrap_or_default();
-        let is_gone = announced.iter().any(|id| !self.setup.has_channel(id));
+        let renamed = self.in_place_of_missing(&announced, &kind);
         let (mut now, later) = self.divide(announced, &kind, policy);
-        if is_gone {
-            // It may be back under another id.
-            let keyed = self.setup.channels().filter(|channel| channel.is_keyed);
-            let takes_it = keyed.filter(|channel| channel.wants(&kind, &Policy::default()));
-            now.extend(takes_it.map(|channel| channel.id.to_owned()));
-        }
+        now.extend(renamed);
         if policy.alarms {
             let wanted_by = self
                 .setup
@@ -36,11 +31,22 @@ impl Reference {
                 incident,
                 kind: kind.clone(),
                 channels: later,
+                sent_to: now.clone(),
             });
         }
         if policy.alarms || !now.is_empty() {
             self.decide_for(name, expected, kind, incident, now);
         }
+    }
+
+    /// The services that may be a channel that is not in the site file, under another id.
+    fn in_place_of_missing(&self, channels: &BTreeSet<String>, kind: &NotificationKind) -> BTreeSet<String> {
+        if channels.iter().all(|id| self.setup.has_channel(id)) {
+            return BTreeSet::new();
+        }
+        let keyed = self.setup.channels().filter(|channel| channel.is_keyed);
+        let takes_it = keyed.filter(|channel| channel.wants(kind, &Policy::default()));
+        takes_it.map(|channel| channel.id.to_owned()).collect()
     }
 
     /// Divides channels into those that receive an end now, and those that receive it later.
@@ -74,33 +80,57 @@ impl Reference {
         policy.unwrap_or_else(last)
     }
 
-    /// Decides the owed ends that the present site file lets through.
+    /// Decides the owed ends that the present site file lets through. The switches of a monitor
+    /// that was removed do not count any more.
     fn settle(&mut self, before: &Setup) {
         for name in MONITORS {
-            let policy = self.policy_in(name, before);
-            let mut expected = self.expected(name).clone();
-            for owed in std::mem::take(&mut expected.owed) {
-                let (now, later) = self.divide(owed.channels, &owed.kind, &policy);
-                if !later.is_empty() {
-                    expected.owed.push(Owed {
-                        channels: later,
-                        kind: owed.kind.clone(),
-                        ..owed
-                    });
-                }
-                if !now.is_empty() {
-                    self.decide_for(name, &mut expected, owed.kind, owed.incident, now);
-                }
+            let mut policy = self.setup.policy(name);
+            if !self.monitors[name].now.removed {
+                policy = policy.or_else(|| before.policy(name));
             }
-            *self.expected(name) = expected;
+            self.settle_one(name, &policy.unwrap_or_default());
         }
+    }
+
+    pub(super) fn settle_one(&mut self, name: &str, policy: &Policy) {
+        let mut expected = self.expected(name).clone();
+        for mut owed in std::mem::take(&mut expected.owed) {
+            let renamed = self.in_place_of_missing(&owed.channels, &owed.kind);
+            let (mut now, later) = self.divide(owed.channels, &owed.kind, policy);
+            now.extend(renamed.difference(&owed.sent_to).cloned());
+            owed.sent_to.extend(now.iter().cloned());
+            let (kind, incident) = (owed.kind.clone(), owed.incident);
+            if !later.is_empty() {
+                expected.owed.push(Owed {
+                    channels: later,
+                    ..owed
+                });
+            }
+            if !now.is_empty() {
+                let end = self.decide_for(name, &mut expected, kind, incident, now);
+                self.notifications[end].is_owed = true;
+            }
+        }
+        *self.expected(name) = expected;
+    }
+
+    /// Whether the receiver of a channel gets an end that is owed to it without having got
+    /// anything before. A service may have got it under another id.
+    pub(super) fn is_unheard(&self, channel: &str, end: &Expected) -> bool {
+        let is_known = |other: &Expected| {
+            let is_of_it = other.incident == end.incident && other.addressed.contains(channel);
+            let may_have_it = other.is_loaded || other.kind == Reminder || other.tried.contains(channel);
+            is_of_it && matches!(other.kind, Outage | Reminder | Unknown) && may_have_it
+        };
+        let is_keyed = CHANNELS.iter().any(|it| it.id == channel && it.is_keyed);
+        end.is_owed && !is_keyed && !self.notifications.iter().any(is_known)
     }
 
     /// Readdresses notifications that wait for a removed channel to the channels that
     /// were not to receive them yet. The removed channel is owed the ends among them.
     pub(super) fn readdress(&mut self, before: &Setup) {
         self.settle(before);
-        let mut ends = Vec::new();
+        let (mut ends, mut unsent) = (Vec::new(), BTreeSet::new());
         for at in 0..self.notifications.len() {
             if self.notifications[at].void {
                 continue;
@@ -110,14 +140,52 @@ impl Reference {
             let is_gone = |id: &String| !self.setup.has_channel(id);
             let gone: Vec<String> = waiting.into_iter().filter(is_gone).collect();
             for removed in gone {
+                let notification = &self.notifications[at];
+                let begins = matches!(notification.kind, Outage | Unknown);
+                let may_know = notification.is_loaded || notification.tried.contains(&removed);
+                if begins && !may_know {
+                    unsent.insert((removed.clone(), notification.incident));
+                }
                 let end = self.readdress_one(at, removed, before);
                 ends.extend(end);
             }
         }
-        for (name, owed) in ends {
-            self.expected(&name).owed.push(owed);
+        for (channel, incident) in &unsent {
+            self.forget_announced(channel, *incident);
+        }
+        for (name, end) in ends {
+            if end
+                .channels
+                .iter()
+                .any(|id| unsent.contains(&(id.clone(), end.incident)))
+            {
+                continue;
+            }
+            let owed = &mut self.expected(&name).owed;
+            match owed.iter_mut().find(|owed| owed.incident == end.incident) {
+                Some(owed) => {
+                    owed.channels.extend(end.channels);
+                    owed.sent_to.extend(end.sent_to);
+                }
+                None => owed.push(end),
+            }
         }
         self.settle(before);
+    }
+
+    /// The channel was sent nothing about the incident, and gets no end.
+    fn forget_announced(&mut self, channel: &str, incident: usize) {
+        for monitor in self.monitors.values_mut() {
+            if let Some(announced_to) = monitor.now.announced_to.get_mut(&incident) {
+                announced_to.remove(channel);
+            }
+            for owed in &mut monitor.now.owed {
+                if owed.incident == incident {
+                    owed.channels.remove(channel);
+                }
+            }
+            monitor.now.owed.retain(|owed| !owed.channels.is_empty());
+        }
     }
 
     fn readdress_one(&mut self, at: usize, removed: String, before: &Setup) -> Option<(String, Owed)> {
@@ -156,6 +224,7 @@ impl Reference {
             incident,
             kind,
             channels: BTreeSet::from([removed]),
+            sent_to: self.notifications[at].addressed.clone(),
         };
         is_end.then_some((name, owed))
     }

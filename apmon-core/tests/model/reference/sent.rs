@@ -63,18 +63,22 @@ impl Reference {
             !expected(*at).void && before.is_some_and(|before| is_same(before, seen))
         });
         let waits = |at: &usize| expected(*at).due.get(channel) == Some(&Due::Waiting);
-        same.clone()
-            .find(waits)
-            .or_else(|| same.clone().next())
-            .or_else(|| {
-                let last = of_id.clone().next()?;
-                let of_monitor = &self.monitors[seen.monitor.as_str()].notifications;
-                let is_unseen = |at: &usize| {
-                    let other = expected(*at);
-                    other.seen.is_none() && other.incident == expected(last).incident && waits(at)
-                };
-                (!of_monitor.iter().any(is_unseen)).then_some(last)
-            })
+        same.clone().find(waits).or_else(|| {
+            let last = of_id.clone().next()?;
+            let of_monitor = &self.monitors[seen.monitor.as_str()].notifications;
+            let first = same.clone().next();
+            // One that is owed may be decided at the moment of the other.
+            let may_be = |other: &Expected| first.is_none() || other.kind == seen.kind;
+            let is_unseen = |at: &usize| {
+                let other = expected(*at);
+                let is_of_it = other.seen.is_none() && other.incident == expected(last).incident;
+                is_of_it && may_be(other) && waits(at)
+            };
+            match of_monitor.iter().any(is_unseen) {
+                true => None,
+                false => first.or(Some(last)),
+            }
+        })
     }
 
     fn find_unseen(&self, seen: &Notification, channel: &str) -> Option<usize> {
@@ -149,6 +153,7 @@ impl Reference {
         if !self.setup.has_channel(channel) {
             self.complain(format!("{channel} is not in the site file"));
         }
+        self.notifications[notification].tried.insert(channel.to_owned());
         let due = self.notifications[notification].due.get(channel);
         if due != Some(&Due::Waiting) {
             self.complain(format!(
@@ -215,6 +220,10 @@ impl Reference {
         receipts.in_shutdown &= in_shutdown;
         let is_first = receipts.first == receipt;
         let notification = &self.notifications[notification];
+        if self.is_unheard(channel, notification) {
+            let text = format!("{channel} receives {notification}, and knows nothing of its beginning");
+            return self.complain(text);
+        }
         // Only a refusal may break the order, or a site file without the channel.
         if !is_first
             || notification.void

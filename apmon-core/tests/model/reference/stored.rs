@@ -80,6 +80,7 @@ impl Reference {
             .filter(|notification| !notification.void)
         {
             notification.due.retain(|_, due| *due != Due::Waiting);
+            notification.is_loaded = true;
         }
         for entry in outbox {
             let known = self.known(&entry.notification, &entry.channel);

@@ -98,6 +98,31 @@ fn a_broken_template_sends_the_plain_text() {
     assert_eq!(plain.body, notification.text);
 }
 
+/// What a service shows to people must not be able to lie about what it is.
+#[test]
+fn names_are_escaped_in_every_request() {
+    let notification = Notification {
+        site: "Home\u{202e}Lab".into(),
+        monitor: "web\u{200b}\u{2066}".into(),
+        address: "http://h\u{feff}/".into(),
+        ..notification()
+    };
+    for preset in table::presets() {
+        let value = Some(Secret::new("https://h.example/1"));
+        let options = preset.options.iter();
+        let options = options.map(|option| (option.name.as_str(), value.clone()));
+        let filled = preset
+            .fill(&notification, "key", &Options(options.collect()))
+            .unwrap();
+        let all = format!("{} {:?} {}", filled.url, filled.headers, filled.body);
+        for hidden in ["\u{202e}", "\u{200b}", "\u{2066}", "\u{feff}"] {
+            let encoded = utf8_percent_encode(hidden, NON_ALPHANUMERIC).to_string();
+            let is_escaped = !all.contains(hidden) && !all.contains(&encoded);
+            assert!(is_escaped, "{}: {all}", preset.name);
+        }
+    }
+}
+
 #[test]
 fn masked_options_show_only_the_host() {
     let masked = options().masked();

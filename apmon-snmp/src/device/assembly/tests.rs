@@ -8,7 +8,7 @@ use apmon_snmp_client::{Column, Oid, Row, Varbind};
 use crate::{
     device::{
         arp::{addresses, arp_count},
-        bridge::{VlanTable, stations},
+        bridge::{EarlierTables, VlanTable, stations},
         chassis_slot::slots,
         interface::{Names, interfaces},
         neighbour::neighbours,
@@ -20,7 +20,7 @@ fn assembly(data: &PollData, vlans: &[VlanTable]) -> Device {
     let interfaces = interfaces(data, &Names::default());
     let parts = Parts {
         interfaces: &interfaces,
-        stations: &stations(data, vlans, &interfaces, false),
+        stations: &stations(data, vlans, &interfaces, &EarlierTables::default()),
         addresses: &addresses(data),
         neighbours: &neighbours(data, &interfaces),
         slots: &slots(data, &interfaces),
@@ -172,7 +172,7 @@ proptest! {
         let found = interfaces(&data, &Names::default());
         let again = interfaces(&data, &Names::of(&found));
         prop_assert_eq!(&found, &again, "values that were read take precedence over known ones");
-        let stations = stations(&data, &vlans, &found, false);
+        let stations = stations(&data, &vlans, &found, &EarlierTables::default());
         let placed: usize = stations.on.values().map(BTreeSet::len).sum();
         prop_assert!(placed + stations.unplaced.len() <= stations.learned);
         let is_reported = stations.failure.is_some() || !crate::device::bridge::is_bridge(&data);

@@ -51,7 +51,7 @@ fn found(data: &PollData) -> Vec<Interface> {
 }
 
 fn read(data: &PollData) -> Stations {
-    stations(data, &[], &found(data), false)
+    stations(data, &[], &found(data), &EarlierTables::default())
 }
 
 /// The text of the gap; empty without one.
@@ -209,7 +209,7 @@ fn the_vlan_tables_of_a_cisco_are_combined() {
         // The bridge ports of other VLANs are not used.
         of(30, plain(&[], &[(C, 2)])),
     ];
-    let stations = stations(&main, &vlans, &of_vlans, false);
+    let stations = stations(&main, &vlans, &of_vlans, &EarlierTables::default());
     assert_eq!(
         shown(&stations),
         [
@@ -226,7 +226,7 @@ fn the_vlan_tables_of_a_cisco_are_combined() {
 
     let mut vlans = vlans;
     broken(&mut vlans[1].data, mib::DOT1D_TP_FDB_PORT);
-    let stations = super::stations(&main, &vlans, &of_vlans, false);
+    let stations = super::stations(&main, &vlans, &of_vlans, &EarlierTables::default());
     assert!(stations.is_readable, "some of the tables are complete");
     assert_eq!(stations.failure.as_deref(), Some("VLAN 20: no answer"));
 }

@@ -100,7 +100,7 @@ pub(super) struct Alarm {
 }
 
 impl TrackedPort {
-    /// Starts tracking a port, of which nothing counts as announced.
+    /// Starts tracking a port; nothing about it counts as announced.
     pub(super) fn new(port: &PolledPort) -> Self {
         Self {
             identity: port.identity.clone(),

@@ -1,7 +1,7 @@
 //! What was done to the files of the database while it was in use, and what follows.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -102,7 +102,16 @@ impl SqliteBackend {
         self.disconnect();
         let path = beside(&self.path, suffix);
         let aside = file::corrupt_name(&path, &self.zone, Self::now());
-        fs::rename(&path, &aside).map_err(|error| io_error("set aside", &path, error))?;
+        fs::rename(&path, &aside).map_err(|error| {
+            let found = fs::symlink_metadata(&path).ok();
+            let error = match found.and_then(|found| file::owner_of(&found)) {
+                Some(uid) => io::Error::other(format!(
+                    "{error}; it belongs to another user (uid {uid}), and SQLite would take it for a part of the database; have it removed"
+                )),
+                None => error,
+            };
+            io_error("set aside", &path, error)
+        })?;
         let (place, aside) = (display(&path), display(&aside));
         tracing::error!(
             "{place} was written by another program while the database was in use; it was set aside as {aside}; all states and notifications are written anew"

@@ -85,6 +85,33 @@ fn an_entry_that_is_finished_while_its_part_is_written_is_settled() {
 }
 
 #[test]
+fn what_no_commit_held_is_in_the_next_one_in_order_and_still_waits() {
+    let mut outbox = filled(vec![entry("c", "g", 2, Reminder), entry("c", "h", 2, Reminder)]);
+    for (incident, kind) in [("i", Outage), ("j", Outage), ("k", Reminder)] {
+        outbox.push(entry("c", incident, 2, kind), now(0));
+    }
+    outbox.close_incident("g", now(0).wall);
+    let Unsaved { entries, settled } = outbox.take_unsaved();
+    assert_eq!(settled, ["g-2-c"]);
+    // The second is written; meanwhile a stored entry is finished, and another one is added.
+    let [first, second, third] = entries.try_into().unwrap();
+    outbox.commit_ended(Unsaved::entries(vec![second]), true);
+    outbox.close_incident("h", now(1).wall);
+    outbox.push(entry("c", "l", 2, Outage), now(1));
+    outbox.take_back(Unsaved {
+        entries: vec![third, first],
+        settled,
+    });
+    assert_eq!(started(&mut outbox, 1), ["j-2-c"], "the others are not on disk");
+    assert!(outbox.writing.is_empty(), "no commit holds them");
+    // One that no commit has held need not be settled.
+    outbox.close_incident("k", now(1).wall);
+    let next = outbox.take_unsaved();
+    assert_eq!(written(&next), ["i-2-c", "l-2-c"]);
+    assert_eq!(next.settled, ["g-2-c", "h-2-c"]);
+}
+
+#[test]
 fn a_held_notification_is_not_sent_because_another_is_accepted() {
     let mut outbox = filled(vec![entry("c", "i", 1, Outage), entry("c", "j", 1, Outage)]);
     outbox.hold(&entry("c", "i", 1, Outage).notification, at(20));

@@ -33,12 +33,11 @@ fn again(interfaces: &[u32], ports: &[(u32, u32)], numbers: &[i64], uses_if_inde
         (mib::DOT1Q_TP_FDB_PORT, &rows),
         (mib::DOT1Q_TP_FDB_STATUS, &learned),
     ]);
-    stations(
-        &data,
-        &[],
-        &super::interfaces(&data, &Names::default()),
+    let earlier = EarlierTables {
         uses_if_indexes,
-    )
+        ..EarlierTables::default()
+    };
+    stations(&data, &[], &super::interfaces(&data, &Names::default()), &earlier)
 }
 
 /// The ifIndex of each number; 0 if it has none.

@@ -112,7 +112,8 @@ proptest! {
             apmon_snmp_client::Oid::join(mib::DOT1D_BASE_BRIDGE_ADDRESS, &[0]),
             Value::Octets(vec![2, 0, 0, 0, 0, OWN]),
         ));
-        let stations = stations(&data, &[], &super::interfaces(&data, &Names::default()), uses_if_indexes);
+        let earlier = EarlierTables { uses_if_indexes, ..EarlierTables::default() };
+        let stations = stations(&data, &[], &super::interfaces(&data, &Names::default()), &earlier);
 
         let rows = || by_vlan.iter().chain(&plain).filter(|row| counts(row));
         let unread = rows().filter(|row| row.1 > 1).count();

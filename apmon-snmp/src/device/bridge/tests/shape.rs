@@ -242,7 +242,12 @@ fn a_bridge_port_on_an_interface_that_does_not_exist_places_nothing() {
     }];
     let column = Column { rows, failure: None };
     data.put_column(mib::IF_OPER_STATUS, column);
-    let stations = stations(&data, &[], &interfaces(&data, &Names::default()), false);
+    let stations = stations(
+        &data,
+        &[],
+        &interfaces(&data, &Names::default()),
+        &EarlierTables::default(),
+    );
     assert_eq!(shown(&stations), ["101: 02:00:00:00:00:0A"]);
     assert_eq!(
         gap(&stations),

@@ -2,19 +2,14 @@
 #![cfg(all(feature = "sqlite", target_os = "linux"))]
 #![allow(clippy::unwrap_used)] // a panic fails the test
 
+mod alone;
+#[path = "../support/mod.rs"]
 mod support;
+mod user;
 
-use std::{
-    fs::{self, Permissions},
-    os::unix::fs::{PermissionsExt as _, chown, symlink},
-    path::PathBuf,
-    process::Command,
-};
+use std::{fs, os::unix::fs::symlink, path::PathBuf, process::Command};
 
 use support::{Behaviour, Lab, Output, Process, Receiver, Service, Signal, Site, run, wait_until};
-
-/// A user who is neither root nor the one of the tests.
-const OTHER: u32 = 54_321;
 
 /// A site with one outage, of which `receiver` is notified once.
 fn write_site(lab: &Lab, file: &str, name: &str, receiver: &Receiver, web: &Service) {
@@ -191,24 +186,6 @@ fn a_killed_daemon_is_not_taken_for_a_running_one_and_its_state_is_found() {
 }
 
 #[test]
-fn a_second_daemon_waits_for_the_first_one_of_the_same_file() {
-    let (lab, receiver, web) = lab();
-    write_site(&lab, "home.yaml", "HomeLab", &receiver, &web);
-    write_site(&lab, "office.yaml", "Office", &receiver, &Service::open());
-    let first = start(&lab, &["home.yaml"], &receiver);
-    let mut second = lab.start(&["run", "-v", "office.yaml", "home.yaml"]);
-    let expected = format!(
-        "another apmon is running this site: the daemon of process {}",
-        first.pid()
-    );
-    second.wait_for_err(&expected);
-    second.wait_for_err("Office: watching 1 monitor");
-    first.stop().assert_code(0);
-    second.wait_for_err("HomeLab: watching 1 monitor");
-    second.stop().assert_code(0);
-}
-
-#[test]
 fn a_name_of_two_sites_is_an_error_that_names_both() {
     let (lab, receiver, web) = lab();
     write_site(&lab, "one.yaml", "Home", &receiver, &web);
@@ -217,7 +194,7 @@ fn a_name_of_two_sites_is_an_error_that_names_both() {
     wait_until("both entries", || Some(()).filter(|()| entries(&lab).len() == 2));
     let (one, two) = (lab.path("one.yaml"), lab.path("two.yaml"));
     let error = format!(
-        "\"Home\" is the name of 2 sites, give one of their files instead: {}, {}",
+        "\"Home\" is the name of 2 sites; give one of their files instead: {}, {}",
         one.display(),
         two.display()
     );
@@ -273,43 +250,6 @@ fn a_reload_registers_the_new_name_and_logs_what_it_changes() {
     fs::rename(lab.path("away"), lab.path("home.yaml")).unwrap();
     daemon.wait_for_err("INFO home.yaml: the site file is there again");
     daemon.stop().assert_code(0);
-}
-
-#[test]
-fn entries_of_other_users_are_not_believed() {
-    let (lab, receiver, web) = lab();
-    write_site(&lab, "home.yaml", "HomeLab", &receiver, &web);
-    let daemon = start(&lab, &["home.yaml"], &receiver);
-    let entry = entries(&lab).remove(0);
-    let is_found = || by_hand(&lab, &["status", "HomeLab"]).code == Some(0);
-    assert!(is_found());
-    fs::set_permissions(&entry, Permissions::from_mode(0o666)).unwrap();
-    assert!(!is_found(), "others may write to it");
-    fs::set_permissions(&entry, Permissions::from_mode(0o644)).unwrap();
-    fs::set_permissions(lab.path("run"), Permissions::from_mode(0o777)).unwrap();
-    let output = by_hand(&lab, &["status", "home.yaml"]);
-    output.assert_code(1);
-    assert!(
-        output.text().contains("/run (other users may write to it)"),
-        "{}",
-        output.text()
-    );
-    fs::set_permissions(lab.path("run"), Permissions::from_mode(0o755)).unwrap();
-    chown(&entry, Some(OTHER), None).unwrap();
-    assert!(!is_found(), "it belongs to another user");
-    let output = by_hand(&lab, &["status", "home.yaml"]);
-    output.assert_code(1);
-    assert!(
-        output.text().contains("no daemon is running (searched "),
-        "{}",
-        output.text()
-    );
-    // As systemd does for the user of a unit: the directory is his, and root made it.
-    chown(lab.path("run"), Some(OTHER), None).unwrap();
-    assert!(is_found(), "root gave the directory to this user");
-    fs::set_permissions(lab.path(""), Permissions::from_mode(0o777)).unwrap();
-    assert!(!is_found(), "anybody could have made the directory");
-    drop(daemon);
 }
 
 /// Runs a script in a mount namespace of its own, in which `/run`, `/var/lib` and `/var/tmp`
@@ -458,30 +398,4 @@ fn a_daemon_with_a_runtime_directory_of_another_name_is_found_all_the_same() {
             output.text()
         );
     }
-}
-
-#[test]
-fn a_daemon_of_another_user_does_not_keep_a_site_from_running() {
-    let (lab, receiver, web) = lab();
-    write_site(&lab, "home.yaml", "HomeLab", &receiver, &web);
-    // As in /var/tmp, anybody could have made the directory of the state.
-    fs::set_permissions(lab.path(""), Permissions::from_mode(0o1777)).unwrap();
-    fs::create_dir(lab.path("state")).unwrap();
-    chown(lab.path("state"), Some(OTHER), Some(OTHER)).unwrap();
-    fs::set_permissions(lab.path("home.yaml"), Permissions::from_mode(0o644)).unwrap();
-    // The program may be where the other user cannot go.
-    let by_other = "exec 3<\"$0\"; set -- --reuid 54321 --regid 54321 --clear-groups /proc/self/fd/3 \"$@\"; exec setpriv \"$@\"";
-    let mut command = lab.apmon_after(by_other, &["run", "--trust-state-dir", "home.yaml"]);
-    command.env("APMON_REGISTRY", "/proc/none");
-    let daemon = Process::start(command);
-    let socket = lab.path("state/home.statefile.sock");
-    wait_until("the socket", || socket.exists().then_some(()));
-    let pass = lab.run(&["-s", "own.json", "home.yaml"]);
-    pass.assert_code(0);
-    // Root gave it to the other user.
-    fs::set_permissions(lab.path(""), Permissions::from_mode(0o755)).unwrap();
-    lab.run(&["-s", "own.json", "home.yaml"])
-        .assert_code(1)
-        .assert_only_error("another apmon is running this site: the daemon of process ");
-    drop(daemon);
 }
