@@ -116,7 +116,7 @@ async fn ports(args: &PortsArgs) -> Result<(), QueryError> {
     let query = args.agent.read()?;
     let mut progress = Progress::new();
     progress.update(|| format!("reading the ports of {}", args.agent.shown().display()));
-    let device = apmon_snmp::device(&query.target, &query.services, &query.check()).await;
+    let device = apmon_snmp::device(&query.target, query.reach, &query.services, &query.check()).await;
     drop(progress);
     let (device, warnings) = device.map_err(|failure| QueryError::Device(failure.reason))?;
     if args.json {

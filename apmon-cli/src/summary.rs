@@ -1,6 +1,6 @@
 //! `--test-config`: is the file right, and what does it mean?
 
-use std::{fmt::Display, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, fmt::Display, path::PathBuf, process::ExitCode};
 
 use apmon_core::{
     config::{ChannelEntry, MonitorEntry, SiteFile, Sourced},
@@ -26,6 +26,7 @@ pub(crate) fn run(configs: &[PathBuf], threads: Option<u32>) -> anyhow::Result<E
                 for warning in site::warnings(&file, threads) {
                     tracing::warn!("{}: {warning}", printable(&file.name));
                 }
+                missing_sources(&file);
                 hints(&file);
             }
             Err(error) => {
@@ -39,6 +40,24 @@ pub(crate) fn run(configs: &[PathBuf], threads: Option<u32>) -> anyhow::Result<E
         tracing::error!("{error}");
     }
     Ok(code)
+}
+
+/// Warns of source addresses that this machine does not have now. It may be another machine that
+/// runs the site.
+fn missing_sources(file: &SiteFile) {
+    let network = kinds::services().network();
+    let all = file
+        .monitors
+        .iter()
+        .flat_map(|monitor| monitor.reach.source.all());
+    for address in all.collect::<BTreeSet<_>>() {
+        if !network.has(address) {
+            tracing::warn!(
+                "{}: source_address {address} is not an address of this machine: monitors that use it are unknown here",
+                printable(&file.name)
+            );
+        }
+    }
 }
 
 /// What could be safer, or may surprise. Many monitors have the same: some are

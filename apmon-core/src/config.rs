@@ -24,6 +24,7 @@ mod remote;
 mod section;
 mod site;
 mod source;
+mod source_address;
 mod status_range;
 mod tree;
 mod unknown;
@@ -43,8 +44,9 @@ pub use remote::{Remote, ResolveOptions};
 pub use section::Section;
 pub use site::{RESERVED_NAMES, SiteOptions};
 pub use source::{Environment, MAX_FILE_BYTES, ProcessEnvironment};
+pub use source_address::SourceAddresses;
 pub use status_range::StatusRange;
-pub use value::{AddressFamily, Count, NameResolution, PortNumber, Seconds, Text};
+pub use value::{AddressFamily, Addresses, Count, NameResolution, PortNumber, Seconds, Text};
 
 #[cfg(test)]
 mod tests;

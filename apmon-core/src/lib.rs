@@ -63,6 +63,7 @@
 //! | [`action`] | what people ask of a site, decided on a snapshot of its state |
 //! | [`rule`] | decisions as pure functions: health, pacing, schedule, heartbeat, alert, wording |
 //! | [`monitor`], [`probe`], [`outcome`] | the monitored thing, one check of it, the result of a check |
+//! | [`Attempts`] | the addresses of a host, to which a check goes one after the other |
 //! | [`notification`] | notifications, the outbox entry, and the seam to channels |
 //! | [`state`], [`store`] | the state of a monitor, and the seam to where it is stored |
 //! | [`history`] | records of what happened, for stores that keep them; availability |
@@ -79,6 +80,7 @@
 //! | `testing` | with the feature `testing`: a site in virtual time, for tests |
 
 pub mod action;
+mod attempt;
 mod blueprint;
 pub mod channel;
 pub mod config;
@@ -110,6 +112,7 @@ pub mod text;
 pub mod time;
 
 pub use action::{Action, Actor};
+pub use attempt::{Attempts, Reach, in_turn, share};
 pub use blueprint::Blueprint;
 pub use channel::{ChannelBlueprint, ChannelKind, SectionKind};
 pub use device::{
@@ -141,7 +144,7 @@ pub use outcome::{
     Domain, Failure, FailureClass, Metric, Outcome, Phase, Reading, Verdict, Warning, WarningClass,
     WarningLevel,
 };
-pub use probe::{Check, Probe, Step, Trace};
+pub use probe::{Check, Probe, ProbeTarget, Step, Trace};
 pub use read::{HistoryReader, RecentResult, Series, SeriesReader};
 pub use secret::Secret;
 pub use section_value::SectionValue;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::{
+    attempt::{self, Reach},
     device::{Device, PortChange},
     mask::Mask,
     memory::Memory,
@@ -186,6 +187,8 @@ pub struct Watch {
     pub checksum: Arc<str>,
     /// When to check and whom to notify.
     pub policy: Policy,
+    /// How its target is reached. Shared, because most monitors of a site have the same.
+    pub reach: Arc<Reach>,
     /// Information for people. Shared, because most monitors of a site have the same labels.
     pub labels: Arc<Labels>,
     /// The secrets that a check may bring back: the target repeats what it was sent. They are
@@ -234,6 +237,7 @@ impl Watch {
             address: address.into(),
             checksum: Arc::from(""),
             policy: Policy::default(),
+            reach: Reach::default().shared(),
             labels: Arc::default(),
             mask: Mask::default(),
         }
@@ -294,7 +298,7 @@ impl Default for Policy {
     }
 }
 
-/// A probe with a policy.
+/// A probe with a policy. If the target is a name, it hands the probe one address after the other.
 pub struct ProbeMonitor<P: ?Sized = dyn Probe> {
     watch: Watch,
     probe: Arc<P>,
@@ -315,6 +319,14 @@ impl<P: Probe + ?Sized> Monitor for ProbeMonitor<P> {
     }
 
     async fn check(&self, check: &Check) -> Observation {
-        self.probe.probe(check).await.into()
+        match self.probe.target() {
+            // Boxed: most targets are an address, and need no room for this.
+            Some(target) if attempt::chooses(target, &self.watch.reach) => {
+                Box::pin(attempt::check(&*self.probe, target, *self.watch.reach, check))
+                    .await
+                    .into()
+            }
+            _ => self.probe.probe(check).await.into(),
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! thread.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -11,17 +11,16 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::{
-    config::{Host, Remote, ResolveOptions},
+    config::ResolveOptions,
     outcome::{Failure, FailureClass},
-    probe::Check,
 };
 
 /// A resolver: names to addresses and back. Monitors and channels get it from
 /// [`Services::names`](crate::Services::names).
 #[async_trait]
 pub trait Names: Send + Sync {
-    /// The addresses of `name` in the order in which to try them: IPv4 before
-    /// IPv6, and never none.
+    /// The addresses of `name`, IPv4 before IPv6, and never none.
+    /// [`in_turn`](crate::in_turn) orders them for trying one after the other.
     ///
     /// # Errors
     /// [`FailureClass::NoSuchName`] if the name is known to have no such address;
@@ -41,43 +40,6 @@ pub trait Names: Send + Sync {
     /// The name is chosen by the operator of the reverse zone and need not be
     /// true. It is printable, and at most 256 characters long.
     async fn name_of(&self, ip: IpAddr, deadline: Instant) -> Option<String>;
-}
-
-impl Remote {
-    /// The address to check: the host itself, or the first address of its name, which is
-    /// recorded as the step `resolve` of the check.
-    ///
-    /// # Errors
-    /// Those of [`Names::addresses`]; a literal address does not fail.
-    pub async fn address(&self, check: &Check, names: &dyn Names) -> Result<IpAddr, Failure> {
-        match &self.host {
-            Host::Address(ip) => Ok(*ip),
-            Host::Name(name) => {
-                let ips = names.addresses(name, self.resolve, check.deadline()).await?;
-                let ip = ips.first().copied().ok_or_else(|| {
-                    Failure::new(
-                        FailureClass::NoSuchName,
-                        format!("resolve: no address for {name}"),
-                    )
-                })?;
-                check.step("resolve", || format!("{name} is {ip}"));
-                Ok(ip)
-            }
-        }
-    }
-
-    /// The address to check, with a port.
-    ///
-    /// # Errors
-    /// Those of [`Names::addresses`].
-    pub async fn socket_address(
-        &self,
-        check: &Check,
-        names: &dyn Names,
-        port: u16,
-    ) -> Result<SocketAddr, Failure> {
-        Ok(SocketAddr::new(self.address(check, names).await?, port))
-    }
 }
 
 /// The resolver that a program provides, at any time: what was built before uses it
@@ -122,14 +84,10 @@ impl Names for ProvidedNames {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::{
         outcome::{Outcome, Verdict},
-        probe::Trace,
         services::Services,
-        time::{Clock as _, SystemClock},
     };
 
     /// A resolver that knows one name.
@@ -144,10 +102,7 @@ mod tests {
             _: Instant,
         ) -> Result<Vec<IpAddr>, Failure> {
             assert_eq!((name, options), ("switch.lan", ResolveOptions::default()));
-            Ok(vec![
-                "2001:db8::6".parse().unwrap(),
-                "2001:db8::7".parse().unwrap(),
-            ])
+            Ok(vec!["2001:db8::6".parse().unwrap()])
         }
 
         async fn name_of(&self, _: IpAddr, _: Instant) -> Option<String> {
@@ -155,50 +110,15 @@ mod tests {
         }
     }
 
-    fn remote(host: &str) -> Remote {
-        Remote {
-            host: Host::parse(host).unwrap(),
-            resolve: ResolveOptions::default(),
-        }
-    }
-
-    fn check() -> Check {
-        let now = SystemClock::new().now();
-        Check::new(now.mono, now, Duration::from_secs(5))
+    async fn addresses(names: &dyn Names) -> Result<Vec<IpAddr>, Failure> {
+        let options = ResolveOptions::default();
+        names.addresses("switch.lan", options, Instant::now()).await
     }
 
     #[tokio::test]
-    async fn a_name_is_resolved_and_traced_and_a_literal_address_is_not() {
-        let services = Services::default();
-        services.provide_names(Arc::new(OneName));
-        let names = services.names();
-        let trace = Trace::start();
-        let check = check().with_trace(Arc::clone(&trace));
-        for (host, to) in [
-            ("switch.lan", "[2001:db8::6]:161"),
-            ("192.0.2.6", "192.0.2.6:161"),
-            ("[2001:db8::7]", "[2001:db8::7]:161"),
-        ] {
-            let address = remote(host).socket_address(&check, &*names, 161).await.unwrap();
-            assert_eq!(address.to_string(), to);
-        }
-        let steps: Vec<_> = trace
-            .steps()
-            .into_iter()
-            .map(|step| (step.name, step.text))
-            .collect();
-        assert_eq!(
-            steps,
-            [("resolve".to_owned(), "switch.lan is 2001:db8::6".to_owned())]
-        );
-    }
-
-    #[tokio::test]
-    async fn without_a_resolver_a_name_is_our_own_fault_and_an_address_works() {
+    async fn without_a_resolver_a_name_is_our_own_fault() {
         let names = Services::default().names();
-        let check = check();
-        assert!(remote("192.0.2.6").address(&check, &*names).await.is_ok());
-        let failure = remote("switch.lan").address(&check, &*names).await.unwrap_err();
+        let failure = addresses(&*names).await.unwrap_err();
         assert_eq!(
             failure.reason,
             "resolve: cannot look up switch.lan: this program has no resolver (Services::provide_names)"
@@ -212,6 +132,6 @@ mod tests {
         let services = Services::default();
         let names = services.names();
         services.provide_names(Arc::new(OneName));
-        assert!(remote("switch.lan").address(&check(), &*names).await.is_ok());
+        assert_eq!(addresses(&*names).await.unwrap().len(), 1);
     }
 }

@@ -16,6 +16,20 @@ pub trait OwnNetwork: Send + Sync {
     /// carrier. Never sends, and is fast enough to be called for every failed check.
     fn fault(&self, to: IpAddr) -> Option<Failure>;
 
+    /// The same for a check that is made from the address `from` of this machine, whose packets may
+    /// take another way. Default: it makes no difference.
+    fn fault_from(&self, from: IpAddr, to: IpAddr) -> Option<Failure> {
+        let _ = from;
+        self.fault(to)
+    }
+
+    /// Whether `address` is one of this machine's own, so that checks can be made from it.
+    /// Default: yes, so that the attempt shows it.
+    fn has(&self, address: IpAddr) -> bool {
+        let _ = address;
+        true
+    }
+
     /// Returns `failure` of a check of `to`, or a failure of our own network if that is
     /// to blame. Only timeouts and unreachable hosts are reconsidered: any other failure
     /// happened beyond our own cable.
@@ -44,6 +58,33 @@ pub trait OwnNetwork: Send + Sync {
             );
         }
         self.blame(to, failure)
+    }
+}
+
+/// The network on the way from a certain address of this machine, if one is given.
+pub(crate) struct NetworkFrom<'a> {
+    pub(crate) network: &'a dyn OwnNetwork,
+    pub(crate) from: Option<IpAddr>,
+}
+
+impl OwnNetwork for NetworkFrom<'_> {
+    fn fault(&self, to: IpAddr) -> Option<Failure> {
+        match self.from {
+            Some(from) => self.network.fault_from(from, to),
+            None => self.network.fault(to),
+        }
+    }
+
+    fn has(&self, address: IpAddr) -> bool {
+        self.network.has(address)
+    }
+
+    fn failure(&self, step: &str, to: IpAddr, error: &io::Error) -> Failure {
+        let is_ours = error.raw_os_error() != Some(libc::ENETUNREACH) || self.fault(to).is_some();
+        match self.from {
+            Some(_) if is_ours => self.blame(to, errno::failure(step, error)),
+            _ => self.network.failure(step, to, error),
+        }
     }
 }
 

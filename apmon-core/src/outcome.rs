@@ -385,6 +385,12 @@ impl Outcome {
         self.failure.as_ref()
     }
 
+    /// Makes it the outcome of a failed check. The figures stay.
+    pub(crate) fn fail_with(&mut self, failure: Failure) {
+        self.failure = Some(failure);
+        self.latency = None;
+    }
+
     /// Replaces the failure, if it failed.
     pub(crate) fn map_failure(&mut self, replace: impl FnOnce(Failure) -> Failure) {
         self.failure = self.failure.take().map(replace);

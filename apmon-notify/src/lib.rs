@@ -63,6 +63,7 @@
 mod answer;
 mod authority;
 mod client;
+mod connect;
 mod description;
 mod heartbeat;
 mod hostname;

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use apmon_core::{Names, config::ResolveOptions};
+use apmon_core::{Names, config::ResolveOptions, in_turn};
 use tokio::time::Instant;
 
 /// The timeout of a look-up. The timeout of a delivery usually comes first.
@@ -22,5 +22,6 @@ pub(crate) async fn addresses(names: &dyn Names, host: &str) -> Result<Vec<IpAdd
     names
         .addresses(host, ResolveOptions::default(), Instant::now() + TIMEOUT)
         .await
+        .map(in_turn)
         .map_err(|failure| ResolveError(failure.reason))
 }

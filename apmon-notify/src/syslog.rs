@@ -3,7 +3,12 @@
 
 mod options;
 
-use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use apmon_core::{
     ChannelBlueprint, ChannelKind, DeliveryError, Names, Notification, Notifier, SectionValue, Services,
@@ -16,11 +21,13 @@ use jiff::tz::TimeZone;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
+    time::Instant,
 };
 
 use self::options::SyslogAddress;
 pub use self::options::{Facility, SyslogOptions};
 use crate::{
+    connect::{ConnectErrors, Destination, connect},
     description::{severity, state},
     hostname::hostname,
     resolve,
@@ -124,48 +131,37 @@ impl Syslog {
     async fn send(&self, line: &str) -> io::Result<()> {
         match &self.address {
             SyslogAddress::Local(path) => local(path, line).await,
-            SyslogAddress::Udp(host, port) => datagrams(&self.addresses(host, *port).await?, line).await,
+            SyslogAddress::Udp(host, port) => datagrams(&self.destination(host, *port).await?, line).await,
             SyslogAddress::Tcp(host, port) => {
-                let all = self.addresses(host, *port).await?;
-                connection(connect(&all, self.timeout).await?, line).await
+                let deadline = Instant::now() + self.timeout;
+                let destination = self.destination(host, *port).await?;
+                connection(connect(&destination, deadline).await?, line).await
             }
         }
     }
 
     /// All addresses of the host.
-    async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    async fn destination(&self, host: &str, port: u16) -> io::Result<Destination> {
         let all = resolve::addresses(&*self.names, host)
             .await
             .map_err(io::Error::other)?;
-        Ok(all.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+        Ok(Destination {
+            addresses: all.into_iter().map(|ip| SocketAddr::new(ip, port)).collect(),
+            of_name: host.parse::<IpAddr>().is_err(),
+        })
     }
-}
-
-/// Connects to the first address that accepts within its share of the time, so that one
-/// that does not answer leaves time for the others.
-async fn connect(all: &[SocketAddr], timeout: Duration) -> io::Result<TcpStream> {
-    let mut last = no_address();
-    let share = timeout / u32::try_from(all.len()).unwrap_or(u32::MAX).max(1);
-    for address in all {
-        last = match tokio::time::timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => error,
-            Err(_) => io::Error::new(io::ErrorKind::TimedOut, format!("{address} does not answer")),
-        };
-    }
-    Err(last)
 }
 
 /// Sends a datagram to the first address that does not refuse it.
-async fn datagrams(all: &[SocketAddr], line: &str) -> io::Result<()> {
-    let mut last = no_address();
-    for address in all {
-        last = match datagram(*address, line).await {
+async fn datagrams(to: &Destination, line: &str) -> io::Result<()> {
+    let mut errors = ConnectErrors::default();
+    for address in &to.addresses {
+        match datagram(*address, line).await {
             Ok(()) => return Ok(()),
-            Err(error) => error,
-        };
+            Err(error) => errors.add(*address, error),
+        }
     }
-    Err(last)
+    Err(errors.into_error(to.of_name))
 }
 
 /// Sends a datagram, and waits for a refusal for a short time.
@@ -233,10 +229,6 @@ async fn local(path: &str, line: &str) -> io::Result<()> {
 #[cfg(not(unix))]
 async fn local(_: &str, _: &str) -> io::Result<()> {
     Err(io::Error::other("this system has no UNIX sockets"))
-}
-
-fn no_address() -> io::Error {
-    io::Error::other("the name has no address")
 }
 
 /// The host name as RFC 5424, section 6.2.4, wants it, or `-` if it is not known.
@@ -327,43 +319,19 @@ mod tests {
         socket.local_addr().unwrap()
     }
 
-    /// A listener whose queue is full, and the connections that fill it.
-    async fn silent() -> (tokio::net::TcpListener, Vec<TcpStream>) {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.bind(LOOPBACK.parse().unwrap()).unwrap();
-        let listener = socket.listen(1).unwrap();
-        let to = listener.local_addr().unwrap();
-        let mut queue = Vec::new();
-        let moment = Duration::from_millis(200);
-        while let Ok(stream) = tokio::time::timeout(moment, TcpStream::connect(to)).await {
-            queue.push(stream.unwrap());
-            assert!(queue.len() < 1000, "the queue has no end");
-        }
-        (listener, queue)
-    }
-
-    #[tokio::test]
-    async fn the_next_address_is_tried_if_one_refuses_or_does_not_answer() {
-        let listener = tokio::net::TcpListener::bind(LOOPBACK).await.unwrap();
-        let (full, _queue) = silent().await;
-        let good = listener.local_addr().unwrap();
-        let all = [refusing().await, full.local_addr().unwrap(), good];
-        let stream = connect(&all, Duration::from_secs(3)).await.unwrap();
-        assert_eq!(stream.peer_addr().unwrap(), good);
-        let error = connect(&all[..2], Duration::from_secs(1)).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("{} does not answer", all[1]));
-        let error = connect(&[], Duration::from_secs(1)).await.unwrap_err();
-        assert_eq!(error.to_string(), "the name has no address");
-    }
-
     #[tokio::test]
     async fn a_datagram_is_sent_to_the_first_address_that_does_not_refuse_it() {
         let socket = UdpSocket::bind(LOOPBACK).await.unwrap();
-        let all = [refusing().await, socket.local_addr().unwrap()];
-        datagrams(&all, "sent").await.unwrap();
+        let mut to = Destination {
+            addresses: vec![refusing().await, socket.local_addr().unwrap()],
+            of_name: true,
+        };
+        datagrams(&to, "sent").await.unwrap();
         let mut bytes = [0; 16];
         let length = socket.recv(&mut bytes).await.unwrap();
         assert_eq!(&bytes[..length], b"sent");
-        assert!(datagrams(&all[..1], "sent").await.is_err());
+        to.addresses.pop();
+        let error = datagrams(&to, "sent").await.unwrap_err();
+        assert_eq!(error.to_string(), "127.0.0.1: Connection refused (os error 111)");
     }
 }

@@ -14,8 +14,8 @@ mod record;
 use std::{net::SocketAddr, sync::Arc};
 
 use apmon_core::{
-    Blueprint, Both, Check, Failure, Kind, Outcome, Phase, Probe,
-    config::{Host, Remote, Section, Text},
+    Blueprint, Both, Check, Failure, Kind, Outcome, Phase, Probe, ProbeTarget,
+    config::{Section, Text},
     text::excerpt,
 };
 use async_trait::async_trait;
@@ -35,7 +35,7 @@ use self::{
 };
 use crate::{
     budget::{Framing, Metered},
-    endpoint::Endpoint,
+    endpoint::{self, Endpoint},
     local::Local,
     recorder::CheckRecorder,
     tls::{self, Prelude, Tls, TlsOptions},
@@ -188,17 +188,22 @@ struct DnsProbe {
 #[async_trait]
 impl Probe for DnsProbe {
     async fn probe(&self, check: &Check) -> Outcome {
-        let mut recorder = CheckRecorder::start();
+        let mut recorder = CheckRecorder::of(check);
         let result = self.check(check, &mut recorder).await;
-        recorder.finish(result, &self.local.network)
+        recorder.finish(result, check, &self.local.network)
+    }
+
+    fn target(&self) -> Option<ProbeTarget<'_>> {
+        Some(self.local.target(&self.plan.endpoint.remote))
     }
 }
 
 impl DnsProbe {
     async fn check(&self, check: &Check, recorder: &mut CheckRecorder) -> Result<(), Failure> {
         let plan = &*self.plan;
-        let to = plan.endpoint.resolve(check, recorder, &self.local).await?;
+        let to = plan.endpoint.to(check, recorder)?;
         let mut answer = self.ask(to, Edns::Yes, check, recorder).await?;
+        check.reached();
         if is_from_before_edns(&answer) {
             check.step("receive", || {
                 let (code, _) = answer::describe_code(answer.response_code());
@@ -254,15 +259,7 @@ impl DnsProbe {
         check: &Check,
         recorder: &mut CheckRecorder,
     ) -> Result<Message, Failure> {
-        // The server that was just queried, even if its name has moved meanwhile.
-        let server = Endpoint {
-            remote: Remote {
-                host: Host::Address(to.ip()),
-                resolve: self.plan.endpoint.remote.resolve,
-            },
-            port: to.port(),
-        };
-        let stream = server.connect(check, recorder, &self.local).await?;
+        let stream = endpoint::connect(to, check, recorder, &self.local).await?;
         match self.plan.tls.as_deref() {
             None => exchange.over_stream::<TcpStream>(stream).await,
             Some((name, tls)) => {

@@ -1,34 +1,49 @@
 //! `host:port`, and a connection to it.
 
 use std::{
+    io,
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
     sync::LazyLock,
 };
 
 use apmon_core::{
-    Check, Failure, FailureClass, OwnNetwork as _, Phase,
+    Attempts, Check, Failure, FailureClass, OwnNetwork as _, Phase,
     config::{Host, Remote, Section},
     errno,
 };
-use tokio::net::TcpStream;
+use nix::sys::socket::{setsockopt, sockopt};
+use tokio::net::{TcpSocket, TcpStream};
 use url::Url;
 
 use crate::{local::Local, recorder::CheckRecorder};
 
-/// The address of `remote` to check.
-pub(crate) async fn address(
+/// The address of `remote` to check: itself, or that of its name whose turn it is.
+pub(crate) fn address(
     remote: &Remote,
     check: &Check,
     recorder: &mut CheckRecorder,
-    local: &Local,
 ) -> Result<IpAddr, Failure> {
-    let ip = remote.address(check, &*local.resolver).await?;
-    if matches!(remote.host, Host::Name(_)) {
-        recorder.done(Phase::Resolve);
-    }
+    let ip = turn(remote, check).ok_or_else(|| {
+        let text = format!("resolve: {} was not looked up for this check", remote.host);
+        Failure::new(FailureClass::Resolver, text)
+    })?;
     recorder.goes_to(ip);
     Ok(ip)
+}
+
+/// The address of `remote` whose turn it is; `None` if it is a name to which the check has gone
+/// on, or which nobody has looked up.
+fn turn(remote: &Remote, check: &Check) -> Option<IpAddr> {
+    match &remote.host {
+        Host::Address(ip) => {
+            if check.is_reached() {
+                check.moved_to(None);
+            }
+            Some(*ip)
+        }
+        Host::Name(_) => check.address().filter(|_| !check.is_reached()),
+    }
 }
 
 /// A host and a port.
@@ -73,14 +88,29 @@ impl Endpoint {
     }
 
     /// The address to check.
-    pub(crate) async fn resolve(
+    pub(crate) fn to(&self, check: &Check, recorder: &mut CheckRecorder) -> Result<SocketAddr, Failure> {
+        Ok(SocketAddr::new(
+            address(&self.remote, check, recorder)?,
+            self.port,
+        ))
+    }
+
+    /// The address to connect to; `None` if it must be looked up first ([`Self::onward`]).
+    pub(crate) fn turn(&self, check: &Check) -> Option<SocketAddr> {
+        Some(SocketAddr::new(turn(&self.remote, check)?, self.port))
+    }
+
+    /// The addresses of a host to which the check has gone on.
+    pub(crate) async fn onward<'c>(
         &self,
-        check: &Check,
+        check: &'c Check,
         recorder: &mut CheckRecorder,
         local: &Local,
-    ) -> Result<SocketAddr, Failure> {
-        let ip = address(&self.remote, check, recorder, local).await?;
-        Ok(SocketAddr::new(ip, self.port))
+    ) -> Result<Attempts<'c>, Failure> {
+        check.moved_to(None);
+        let attempts = Attempts::onward(local.target(&self.remote), check).await?;
+        recorder.done(Phase::Resolve);
+        Ok(attempts)
     }
 
     /// Opens a TCP connection for an exchange of messages: each is sent at once.
@@ -90,11 +120,7 @@ impl Endpoint {
         recorder: &mut CheckRecorder,
         local: &Local,
     ) -> Result<TcpStream, Failure> {
-        let stream = self.open(check, recorder, local).await?;
-        stream
-            .set_nodelay(true)
-            .map_err(|error| errno::failure("connect", &error))?;
-        Ok(stream)
+        without_delay(self.open(check, recorder, local).await?)
     }
 
     /// Opens a TCP connection over which at most one message is sent.
@@ -104,22 +130,95 @@ impl Endpoint {
         recorder: &mut CheckRecorder,
         local: &Local,
     ) -> Result<TcpStream, Failure> {
-        let to = self.resolve(check, recorder, local).await?;
-        check.step("connect", || format!("to {to}"));
-        let failed = |error| local.network.failure("connect", to.ip(), &error);
-        let stream = check
-            .within("connect", TcpStream::connect(to))
-            .await?
-            .map_err(failed)?;
-        // A connection to a free port of this machine may connect to itself (RFC
-        // 9293 section 3.5, simultaneous open): nothing listens there.
-        if EPHEMERAL_PORTS.contains(&to.port()) && stream.local_addr().is_ok_and(|from| from == to) {
-            return Err(Failure::new(FailureClass::Refused, "connect: connection refused"));
+        match self.turn(check) {
+            Some(to) => open(to, check, recorder, local).await,
+            // Boxed: few checks are referred to another name.
+            None => Box::pin(self.open_onward(check, recorder, local)).await,
         }
-        recorder.done(Phase::Connect);
-        check.step("connect", || "connected".to_owned());
-        Ok(stream)
     }
+
+    /// Connects to the first address of a host to which the check has gone on.
+    async fn open_onward(
+        &self,
+        check: &Check,
+        recorder: &mut CheckRecorder,
+        local: &Local,
+    ) -> Result<TcpStream, Failure> {
+        let mut attempts = self.onward(check, recorder, local).await?;
+        while let Some(attempt) = attempts.next_check() {
+            let Some(to) = self.turn(&attempt) else { break };
+            match open(to, &attempt, recorder, local).await {
+                Ok(stream) => {
+                    recorder.arrives(&attempts, &attempt, check);
+                    return Ok(stream);
+                }
+                Err(failure) if attempts.goes_on(&attempt, &failure) => {}
+                Err(failure) => return Err(attempts.failure(&attempt, failure)),
+            }
+        }
+        Err(attempts.all_failed())
+    }
+}
+
+/// Opens a TCP connection to `to` for an exchange of messages.
+#[cfg(feature = "dns")]
+pub(crate) async fn connect(
+    to: SocketAddr,
+    check: &Check,
+    recorder: &mut CheckRecorder,
+    local: &Local,
+) -> Result<TcpStream, Failure> {
+    without_delay(open(to, check, recorder, local).await?)
+}
+
+fn without_delay(stream: TcpStream) -> Result<TcpStream, Failure> {
+    stream
+        .set_nodelay(true)
+        .map_err(|error| errno::failure("connect", &error))?;
+    Ok(stream)
+}
+
+/// Opens a TCP connection to `to`.
+async fn open(
+    to: SocketAddr,
+    check: &Check,
+    recorder: &mut CheckRecorder,
+    local: &Local,
+) -> Result<TcpStream, Failure> {
+    recorder.goes_to(to.ip());
+    check.step("connect", || format!("to {to}"));
+    let failed = |error| {
+        let network = check.network(&*local.network, to.ip());
+        network.failure("connect", to.ip(), &error)
+    };
+    let socket = socket(to, check.source(to.ip())).map_err(failed)?;
+    let stream = check
+        .within("connect", socket.connect(to))
+        .await?
+        .map_err(failed)?;
+    // A connection to a free port of this machine may connect to itself (RFC
+    // 9293 section 3.5, simultaneous open): nothing listens there.
+    if EPHEMERAL_PORTS.contains(&to.port()) && stream.local_addr().is_ok_and(|from| from == to) {
+        return Err(Failure::new(FailureClass::Refused, "connect: connection refused"));
+    }
+    recorder.done(Phase::Connect);
+    check.step("connect", || "connected".to_owned());
+    check.reached();
+    Ok(stream)
+}
+
+/// A socket for a connection to `to`, which is made from `source` if that is given.
+fn socket(to: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpSocket> {
+    let socket = match to {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    if let Some(source) = source {
+        // The port is then chosen for the connection, and may serve several destinations.
+        let _ = setsockopt(&socket, sockopt::IpBindAddressNoPort, &true);
+        socket.bind(SocketAddr::new(source, 0))?;
+    }
+    Ok(socket)
 }
 
 /// The ports that the kernel gives to outgoing connections; all that need no privileges where

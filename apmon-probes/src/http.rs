@@ -16,7 +16,7 @@ mod version;
 use std::sync::Arc;
 
 use apmon_core::{
-    Blueprint, Both, Check, Failure, FailureClass, Kind, Outcome, Probe, Warning, WarningClass,
+    Blueprint, Both, Check, Failure, FailureClass, Kind, Outcome, Probe, ProbeTarget, Warning, WarningClass,
     config::Section,
 };
 use async_trait::async_trait;
@@ -88,9 +88,13 @@ pub(crate) struct HttpProbe<C> {
 #[async_trait]
 impl<C: Carrier> Probe for HttpProbe<C> {
     async fn probe(&self, check: &Check) -> Outcome {
-        let mut recorder = CheckRecorder::start();
+        let mut recorder = CheckRecorder::of(check);
         let result = self.check(check, &mut recorder).await;
-        recorder.finish(result, &self.local.network)
+        recorder.finish(result, check, &self.local.network)
+    }
+
+    fn target(&self) -> Option<ProbeTarget<'_>> {
+        Some(self.local.target(self.plan.connects_to()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use apmon_core::Services;
+use apmon_core::{ProbeTarget, Services, config::Remote};
 
 use crate::{network::Network, resolve::Resolver};
 
@@ -11,6 +11,17 @@ use crate::{network::Network, resolve::Resolver};
 pub(crate) struct Local {
     pub(crate) resolver: Arc<Resolver>,
     pub(crate) network: Arc<Network>,
+}
+
+impl Local {
+    /// The host that a probe checks, with what finds its addresses.
+    pub(crate) fn target<'a>(&'a self, remote: &'a Remote) -> ProbeTarget<'a> {
+        ProbeTarget {
+            remote,
+            names: &*self.resolver,
+            network: &*self.network,
+        }
+    }
 }
 
 /// Provides `services` with this machine's resolver and network, for channels and

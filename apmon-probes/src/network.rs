@@ -50,7 +50,30 @@ struct Interface {
 
 impl OwnNetwork for Network {
     fn fault(&self, to: IpAddr) -> Option<Failure> {
-        match local_address(to) {
+        self.fault_on_the_way(None, to)
+    }
+
+    fn fault_from(&self, from: IpAddr, to: IpAddr) -> Option<Failure> {
+        self.fault_on_the_way(Some(from), to)
+    }
+
+    /// Asked of the kernel, which also accepts addresses that no interface shows.
+    fn has(&self, address: IpAddr) -> bool {
+        let Err(error) = UdpSocket::bind((address, 0)) else {
+            return true;
+        };
+        // Out of descriptors, or the like: that says nothing about the address.
+        !matches!(
+            error.raw_os_error(),
+            Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT)
+        )
+    }
+}
+
+impl Network {
+    /// The fault of our own end on the way to `to`, from an address of ours if one is given.
+    fn fault_on_the_way(&self, from: Option<IpAddr>, to: IpAddr) -> Option<Failure> {
+        match local_address(from, to) {
             // The address is our own: everything stays on the loopback interface.
             Ok(from) if from == to || to.is_loopback() => self.no_loopback(),
             Ok(from) => no_carrier(&self.interfaces(), from),
@@ -64,10 +87,8 @@ impl OwnNetwork for Network {
             Err(_) => None,
         }
     }
-}
 
-impl Network {
-    /// Whether `address` belongs to this machine.
+    /// Whether `address` belongs to this machine, for what it reports about itself.
     pub(crate) fn is_own(&self, address: IpAddr) -> bool {
         address.is_loopback()
             || self
@@ -105,14 +126,14 @@ impl Network {
     }
 }
 
-/// The source address of a packet to `to`. Connecting a UDP socket chooses the
-/// route and sends nothing.
-fn local_address(to: IpAddr) -> io::Result<IpAddr> {
-    let any: IpAddr = match to {
+/// The source address of a packet to `to`: `from` if it is given. Connecting a UDP socket chooses
+/// the route and sends nothing.
+fn local_address(from: Option<IpAddr>, to: IpAddr) -> io::Result<IpAddr> {
+    let from = from.unwrap_or(match to {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind((any, 0))?;
+    });
+    let socket = UdpSocket::bind((from, 0))?;
     socket.connect(SocketAddr::new(to, ANY_PORT))?;
     Ok(socket.local_addr()?.ip())
 }

@@ -10,7 +10,7 @@ mod table;
 use std::{sync::Arc, time::Duration};
 
 use apmon_core::{
-    Blueprint, Check, Domain, Failure, FailureClass, Kind, Outcome, OwnNetwork as _, Probe,
+    Blueprint, Check, Domain, Failure, FailureClass, Kind, Outcome, OwnNetwork as _, Probe, ProbeTarget,
     config::{Host, Remote, Section},
 };
 use async_trait::async_trait;
@@ -95,17 +95,21 @@ struct PingProbe {
 #[async_trait]
 impl Probe for PingProbe {
     async fn probe(&self, check: &Check) -> Outcome {
-        let mut recorder = CheckRecorder::start();
+        let mut recorder = CheckRecorder::of(check);
         let result = self.check(check, &mut recorder).await;
-        recorder.finish(result, &self.local.network)
+        recorder.finish(result, check, &self.local.network)
+    }
+
+    fn target(&self) -> Option<ProbeTarget<'_>> {
+        Some(self.local.target(&self.remote))
     }
 }
 
 impl PingProbe {
     async fn check(&self, check: &Check, recorder: &mut CheckRecorder) -> Result<(), Failure> {
-        let to = endpoint::address(&self.remote, check, recorder, &self.local).await?;
+        let to = endpoint::address(&self.remote, check, recorder)?;
         let mut counts = PacketCounts::new();
-        let exchanged = match self.sockets.requests_to(to) {
+        let exchanged = match self.sockets.requests_to(to, check.source(to)) {
             Ok(mut requests) => self.exchange(&mut requests, check, &mut counts).await,
             Err(failure) => Err(failure),
         };
@@ -121,7 +125,7 @@ impl PingProbe {
                 Ok(())
             }
             Err(failure) => {
-                let failure = self.local.network.blame(to, failure);
+                let failure = check.network(&*self.local.network, to).blame(to, failure);
                 check.step("ping", || failure.reason.clone());
                 Err(failure)
             }
@@ -141,11 +145,16 @@ impl PingProbe {
         let interval = INTERVAL.min(left / 2 / u32::from(self.plan.count));
         let mut next = Instant::now();
         let mut end = check.deadline();
-        let mut is_shortened = false;
+        let (mut is_reached, mut is_shortened) = (false, false);
         loop {
             for arrival in requests.take() {
                 explain(check, arrival);
                 counts.record(arrival);
+            }
+            if !is_reached && counts.is_any_answered() {
+                is_reached = true;
+                check.reached();
+                (end, is_shortened) = (check.deadline(), false);
             }
             let all_sent = counts.sent() >= count;
             if all_sent && counts.are_all_settled() {

@@ -1,5 +1,6 @@
 //! `quic`: HTTP/3, with the options of `http`.
 
+mod connect;
 mod exchange;
 mod metered;
 mod peers;
@@ -9,8 +10,8 @@ use std::sync::Arc;
 
 use apmon_core::{Blueprint, Both, Failure, Kind, config::Section};
 
+pub(crate) use self::connect::certificates;
 use self::exchange::QuicCarrier;
-pub(crate) use self::exchange::certificates;
 use crate::{
     http::{HttpOptions, HttpProbe, Transport},
     tls::TlsOptions,

@@ -2,13 +2,17 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use apmon_core::{Failure, Metric, Outcome, OwnNetwork as _, Phase, Reading, Stopwatch, Warning};
+use apmon_core::{
+    Attempts, Check, Failure, Metric, Outcome, OwnNetwork as _, Phase, Reading, Stopwatch, Warning,
+};
 
 use crate::network::Network;
 
 /// Records one check while it is under way.
 pub(crate) struct CheckRecorder {
     watch: Stopwatch,
+    /// The time that passed before: the look-up of the target's name.
+    before: Duration,
     last: Duration,
     stopped: Option<Duration>,
     phases: Vec<(Phase, Duration)>,
@@ -18,9 +22,20 @@ pub(crate) struct CheckRecorder {
 }
 
 impl CheckRecorder {
+    /// Starts with a check, whose target has been looked up.
+    pub(crate) fn of(check: &Check) -> Self {
+        let mut recorder = Self::start();
+        if let Some(time) = check.resolved_in() {
+            recorder.before = time;
+            recorder.phases.push((Phase::Resolve, time));
+        }
+        recorder
+    }
+
     pub(crate) fn start() -> Self {
         Self {
             watch: Stopwatch::start(),
+            before: Duration::ZERO,
             last: Duration::ZERO,
             stopped: None,
             phases: Vec::new(),
@@ -64,7 +79,12 @@ impl CheckRecorder {
 
     /// Stops the clock: the verdict stands, and what follows only explains it.
     pub(crate) fn stop(&mut self) {
-        self.stopped = Some(self.watch.elapsed());
+        self.stopped = Some(self.elapsed());
+    }
+
+    /// The time since the check began, without that of other addresses.
+    fn elapsed(&self) -> Duration {
+        self.before + self.watch.elapsed()
     }
 
     /// Sets the latency, which was measured separately.
@@ -72,14 +92,23 @@ impl CheckRecorder {
         self.stopped = Some(time);
     }
 
+    /// Notes the addresses that were tried in vain before the check arrived at another host, at
+    /// that of `attempt`.
+    pub(crate) fn arrives(&mut self, attempts: &Attempts<'_>, attempt: &Check, check: &Check) {
+        for note in attempts.notes() {
+            self.warn(note);
+        }
+        check.moved_to(attempt.address());
+    }
+
     /// Returns the outcome. A failure may turn out to be our own network's.
-    pub(crate) fn finish(self, result: Result<(), Failure>, network: &Network) -> Outcome {
+    pub(crate) fn finish(self, result: Result<(), Failure>, check: &Check, network: &Network) -> Outcome {
         let result = result.map_err(|failure| match self.to {
-            Some(to) => network.blame(to, failure),
+            Some(to) => check.network(network, to).blame(to, failure),
             None => failure,
         });
         let mut outcome = match result {
-            Ok(()) => Outcome::up(self.stopped.unwrap_or_else(|| self.watch.elapsed())),
+            Ok(()) => Outcome::up(self.stopped.unwrap_or_else(|| self.elapsed())),
             Err(failure) => Outcome::failed(failure),
         };
         outcome.warnings = self.warnings;

@@ -4,7 +4,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use apmon_core::{
-    Blueprint, Both, Check, Failure, FailureClass, Kind, Outcome, Phase, Probe, Secret,
+    Blueprint, Both, Check, Failure, FailureClass, Kind, Outcome, Phase, Probe, ProbeTarget, Secret,
     config::{Section, Text},
     errno,
 };
@@ -146,9 +146,13 @@ struct TcpProbe {
 #[async_trait]
 impl Probe for TcpProbe {
     async fn probe(&self, check: &Check) -> Outcome {
-        let mut recorder = CheckRecorder::start();
+        let mut recorder = CheckRecorder::of(check);
         let result = self.check(check, &mut recorder).await;
-        recorder.finish(result, &self.local.network)
+        recorder.finish(result, check, &self.local.network)
+    }
+
+    fn target(&self) -> Option<ProbeTarget<'_>> {
+        Some(self.local.target(&self.plan.endpoint.remote))
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::{
     io::{self, Read as _},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
 use apmon_core::{
-    Blueprint, Check, Failure, FailureClass, Kind, Outcome, OwnNetwork as _, Phase, Probe, Secret,
+    Blueprint, Check, Failure, FailureClass, Kind, Outcome, OwnNetwork as _, Phase, Probe, ProbeTarget,
+    Secret,
     config::{Section, Text},
     errno,
 };
@@ -124,15 +125,19 @@ struct UdpProbe {
 #[async_trait]
 impl Probe for UdpProbe {
     async fn probe(&self, check: &Check) -> Outcome {
-        let mut recorder = CheckRecorder::start();
+        let mut recorder = CheckRecorder::of(check);
         let result = self.check(check, &mut recorder).await;
-        recorder.finish(result, &self.local.network)
+        recorder.finish(result, check, &self.local.network)
+    }
+
+    fn target(&self) -> Option<ProbeTarget<'_>> {
+        Some(self.local.target(&self.plan.endpoint.remote))
     }
 }
 
 impl UdpProbe {
     async fn check(&self, check: &Check, recorder: &mut CheckRecorder) -> Result<(), Failure> {
-        let to = self.plan.endpoint.resolve(check, recorder, &self.local).await?;
+        let to = self.plan.endpoint.to(check, recorder)?;
         self.exchange(to, check, recorder).await
     }
 
@@ -144,8 +149,9 @@ impl UdpProbe {
     ) -> Result<(), Failure> {
         let plan = &*self.plan;
         let network = &self.local.network;
-        let failed = |step| move |error: io::Error| network.failure(step, to.ip(), &error);
-        let socket = connect(to, network).await?;
+        let way = || check.network(&**network, to.ip());
+        let failed = |step| move |error: io::Error| way().failure(step, to.ip(), &error);
+        let socket = connect(to, check, network).await?;
         check
             .within("send", socket.send(&plan.send))
             .await?
@@ -161,11 +167,14 @@ impl UdpProbe {
                 let until = check.deadline().min(Instant::now() + REFUSAL_WAIT);
                 // Any answer at all proves more than silence.
                 match tokio::time::timeout_at(until, next(&socket, check, None)).await {
-                    Ok(answer) => _ = answer.map_err(failed("receive"))?,
+                    Ok(answer) => {
+                        answer.map_err(failed("receive"))?;
+                        check.reached();
+                    }
                     Err(_) => {
                         check.step("receive", || "no answer and no refusal".to_owned());
                         // Silence is fine, unless a pulled cable causes it.
-                        if let Some(fault) = network.fault(to.ip()) {
+                        if let Some(fault) = way().fault(to.ip()) {
                             return Err(fault);
                         }
                     }
@@ -178,18 +187,21 @@ impl UdpProbe {
 
 /// Opens a socket that exchanges datagrams with `to` only, from a port that the
 /// kernel picks. It is connected, so that a refusal is reported to it.
-pub(crate) async fn connect(to: SocketAddr, network: &Network) -> Result<UdpSocket, Failure> {
-    let any: IpAddr = match to {
+pub(crate) async fn connect(to: SocketAddr, check: &Check, network: &Network) -> Result<UdpSocket, Failure> {
+    let from = check.source(to.ip()).unwrap_or(match to {
         _ if to.is_ipv4() => Ipv4Addr::UNSPECIFIED.into(),
         _ => Ipv6Addr::UNSPECIFIED.into(),
-    };
+    });
     // Without the error queue the kernel does not report an unreachable host: for
     // UDP that is a transient error (RFC 1122 section 4.1.3.3).
-    let socket = UdpSocket::bind((any, 0))
+    let socket = UdpSocket::bind((from, 0))
         .await
         .and_then(|socket| errqueue::enable(&socket, to.is_ipv4()).map(|()| socket))
         .map_err(|error| errno::failure("open", &error))?;
-    let failed = |error| network.failure("send", to.ip(), &error);
+    let failed = |error| {
+        let network = check.network(network, to.ip());
+        network.failure("send", to.ip(), &error)
+    };
     socket.connect(to).await.map_err(failed)?;
     Ok(socket)
 }
@@ -232,10 +244,12 @@ async fn receive(
         };
         match found {
             Ok(Datagram { found: true, .. }) => {
+                check.reached();
                 recorder.done(Phase::FirstByte);
                 return Ok(Ok(()));
             }
             Ok(datagram) => {
+                check.reached();
                 received += 1;
                 bytes += datagram.length as u64;
             }

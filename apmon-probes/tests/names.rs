@@ -14,7 +14,7 @@ use std::{
 };
 
 use apmon_core::{
-    FailureClass, Names, Outcome, Services, Trace, Verdict,
+    Attempts, Check, Failure, FailureClass, Names, Outcome, ProbeTarget, Reach, Services, Trace, Verdict,
     config::{AddressFamily, Host, NameResolution, Remote, ResolveOptions},
 };
 use tokio::time::Instant;
@@ -131,6 +131,19 @@ fn remote(host: &str, family: AddressFamily, by: NameResolution) -> Remote {
     }
 }
 
+/// The addresses that a check of `remote` goes to.
+async fn addresses(remote: &Remote, services: &Services, check: &Check) -> Result<String, Failure> {
+    let target = ProbeTarget {
+        remote,
+        names: &*services.names(),
+        network: &*services.network(),
+    };
+    let mut attempts = Attempts::of(target, Reach::default(), check).await?;
+    let checks = attempts.all();
+    let addresses = checks.iter().map(|check| check.address().unwrap().to_string());
+    Ok(addresses.collect::<Vec<_>>().join(", "))
+}
+
 async fn inside(files: &Path) {
     let _server = Unbound::start(files).await;
     let services = Services::default();
@@ -152,17 +165,15 @@ async fn inside(files: &Path) {
 
     for by in [NameResolution::Dns, NameResolution::System] {
         for (host, family, to) in [
-            ("switch.example", AddressFamily::Any, "127.0.0.6:161"),
-            ("switch.example", AddressFamily::Ipv6, "[2001:db8::6]:161"),
-            ("nas", AddressFamily::Any, "10.0.0.7:161"),
-            ("2001:db8::9", AddressFamily::Any, "[2001:db8::9]:161"),
+            ("switch.example", AddressFamily::Any, "127.0.0.6, 2001:db8::6"),
+            ("switch.example", AddressFamily::Ipv6, "2001:db8::6"),
+            ("nas", AddressFamily::Any, "10.0.0.7"),
+            ("2001:db8::9", AddressFamily::Any, "2001:db8::9"),
         ] {
             let trace = Trace::start();
             let check = check_within(LONG).with_trace(Arc::clone(&trace));
-            let found = remote(host, family, by)
-                .socket_address(&check, &*names, 161)
-                .await;
-            assert_eq!(found.unwrap().to_string(), to, "{host} {by:?}");
+            let found = addresses(&remote(host, family, by), &services, &check).await;
+            assert_eq!(found.unwrap(), to, "{host} {by:?}");
             let shown = !host.contains(':');
             let steps = trace.steps();
             assert_eq!(
@@ -185,7 +196,8 @@ async fn inside(files: &Path) {
         ),
     ] {
         let remote = remote(host, AddressFamily::Any, NameResolution::Dns);
-        let failure = remote.address(&check_within(LONG), &*names).await.unwrap_err();
+        let failure = addresses(&remote, &services, &check_within(LONG)).await;
+        let failure = failure.unwrap_err();
         assert_eq!(failure.reason, reason);
         assert_eq!(Outcome::failed(failure).verdict(), verdict, "{host}");
     }

@@ -147,7 +147,7 @@ async fn inside() {
             "six",
             ", address_family: ipv6",
             Verdict::Down,
-            "connect: connection refused",
+            "connect: connection refused (::1)",
         ),
         (
             "failing.example",
@@ -196,7 +196,7 @@ async fn inside() {
     // Names that nobody waits for any more are not looked up: else this answer would
     // take 1,250 seconds, and thus never come.
     let outcome = check(monitor("six", port, ", address_family: ipv6", &services), LONG).await;
-    assert_eq!(reason(&outcome), "connect: connection refused");
+    assert_eq!(reason(&outcome), "connect: connection refused (::1)");
 }
 
 /// Threads of this process that resolve names.

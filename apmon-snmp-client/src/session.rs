@@ -7,7 +7,11 @@ mod pending_request;
 mod security;
 mod transport;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -76,6 +80,21 @@ impl Session {
         agent: Arc<Agent>,
         deadline: Instant,
     ) -> Result<Self, SnmpError> {
+        Self::open_from(None, address, credentials, agent, deadline).await
+    }
+
+    /// Opens a session like [`open`](Self::open), from the address `ours` of this machine if that
+    /// is given.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub async fn open_from(
+        ours: Option<IpAddr>,
+        address: SocketAddr,
+        credentials: Arc<Credentials>,
+        agent: Arc<Agent>,
+        deadline: Instant,
+    ) -> Result<Self, SnmpError> {
         if let Credentials::V3(user) = &*credentials
             && user.privacy.is_some()
             && user.auth.is_none()
@@ -83,7 +102,7 @@ impl Session {
             return Err(SnmpError::ClearText);
         }
         Ok(Self {
-            transport: Transport::open(address).await?,
+            transport: Transport::open(address, ours).await?,
             credentials,
             guard: agent.open_session(),
             agent,

@@ -60,7 +60,7 @@ pub use kind::{
     ports::{Ports, PortsOptions},
 };
 pub use mib::name;
-pub use poll::device;
+pub use poll::{device, session};
 pub use rule::{
     change::MacChanges,
     pattern::Pattern,

@@ -3,17 +3,16 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
 use apmon_core::{
-    Check, Clock as _, Services, SystemClock,
+    Check, Clock as _, Reach, Services, SystemClock,
     config::{Environment, ProcessEnvironment, Tables},
     text::without_userinfo,
 };
 use apmon_snmp::Target;
-use apmon_snmp_client::{Agent, Credentials, Session, SnmpError};
+use apmon_snmp_client::{Credentials, Session, SnmpError};
 use clap::Args;
 use serde_json::{Map, Value};
 
@@ -93,6 +92,7 @@ pub(super) enum QueryError {
 /// An agent to query, and how long to wait for it.
 pub(super) struct Query {
     pub(super) target: Target,
+    pub(super) reach: Reach,
     pub(super) timeout: Duration,
     pub(super) services: Services,
 }
@@ -112,15 +112,16 @@ impl AgentArgs {
             Some(config) => self.site_file_target(config),
             None => self.command_line_target(),
         };
-        let (target, timeout) = read.map_err(QueryError::Usage)?;
+        let (target, reach, timeout) = read.map_err(QueryError::Usage)?;
         Ok(Query {
             target,
+            reach,
             timeout: self.timeout.unwrap_or(timeout),
             services: kinds::services(),
         })
     }
 
-    fn site_file_target(&self, path: &Path) -> anyhow::Result<(Target, Duration)> {
+    fn site_file_target(&self, path: &Path) -> anyhow::Result<(Target, Reach, Duration)> {
         let kinds = Kinds::all();
         let tables = Tables {
             kinds: &kinds.table(),
@@ -129,7 +130,7 @@ impl AgentArgs {
         let file = tables.load(&location::site_file(path)?, &ProcessEnvironment)?;
         let monitor = site::monitor_called(&file, &self.target)?;
         match target_of(monitor) {
-            Some(target) => Ok((target, monitor.max_try.value.duration())),
+            Some(target) => Ok((target, *monitor.reach, monitor.max_try.value.duration())),
             None => anyhow::bail!(
                 "the monitor is of type {}, which uses no SNMP agent",
                 monitor.kind
@@ -139,7 +140,7 @@ impl AgentArgs {
 
     /// Puts the options into a site file of one monitor, so that they are read by the
     /// same rules, with the same errors.
-    fn command_line_target(&self) -> anyhow::Result<(Target, Duration)> {
+    fn command_line_target(&self) -> anyhow::Result<(Target, Reach, Duration)> {
         anyhow::ensure!(
             !site::is_site_file(&self.target),
             "give the site file with --config, and a monitor's name as the argument"
@@ -148,7 +149,7 @@ impl AgentArgs {
         let file = site::of_one(self.section(&ProcessEnvironment), &kinds.table())?;
         let target = file.monitors.first().and_then(target_of);
         let target = target.ok_or_else(|| anyhow::anyhow!("the address names no SNMP agent"))?;
-        Ok((target, TIMEOUT))
+        Ok((target, Reach::default(), TIMEOUT))
     }
 
     fn section(&self, environment: &dyn Environment) -> Map<String, Value> {
@@ -214,13 +215,8 @@ impl Query {
 
     /// Opens a session with the agent.
     pub(super) async fn session(&self) -> Result<Session, QueryError> {
-        let (check, names) = (self.check(), self.services.names());
-        let target = &self.target;
-        let to = target.remote.socket_address(&check, &*names, target.port).await;
-        let to = to.map_err(|failure| QueryError::Device(failure.reason))?;
-        let credentials = Arc::clone(&target.credentials);
-        let session = Session::open(to, credentials, Arc::<Agent>::default(), check.deadline()).await;
-        session.map_err(|error| self.error(&error))
+        let session = apmon_snmp::session(&self.target, self.reach, &self.services, &self.check()).await;
+        session.map_err(|failure| QueryError::Device(failure.reason))
     }
 
     /// The error of a session, explained.

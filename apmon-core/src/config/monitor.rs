@@ -11,9 +11,11 @@ use serde::Deserialize;
 pub(super) use self::read::read_monitor;
 use super::{
     position::Position,
-    value::{AddressFamily, Count, Seconds, Text},
+    source_address::SourceAddresses,
+    value::{AddressFamily, Addresses, Count, Seconds, Text},
 };
 use crate::{
+    attempt::Reach,
     blueprint::Blueprint,
     mask::Mask,
     monitor::{Labels, Monitor, Policy, Watch},
@@ -69,6 +71,17 @@ pub struct MonitorOptions {
     /// Which addresses of the host are used: `any` (IPv4 before IPv6), `ipv4` or
     /// `ipv6`. Default: the site's value, else `any`. (An addition.)
     pub address_family: Option<AddressFamily>,
+    /// Which addresses of a name must answer: `any`, `first` or `all`. With `any`, the
+    /// next one is tried if one refuses the connection, is unreachable, or does not
+    /// answer within its share of the time left (at least one second); a note names
+    /// it. Default: the site's value, else `any`. (An addition.)
+    pub addresses: Option<Addresses>,
+    /// Address of this machine from which the target is checked: an IPv4 address, an
+    /// IPv6 address, or a list of one of each. It applies to targets of its family; for
+    /// others the system chooses. While this machine does not have the address, the
+    /// monitor is unknown. Default: the site's value, else the system chooses. (An
+    /// addition.)
+    pub source_address: Option<SourceAddresses>,
     /// A URL that is requested (GET) while the monitor is up, for an outside watcher
     /// that raises an alarm when the requests stop.
     pub heartbeat_url: Option<Secret>,
@@ -165,6 +178,8 @@ pub struct MonitorEntry {
     heartbeat_options: Option<SectionValue>,
     /// SHA-256 over the effective options.
     pub checksum: String,
+    /// See [`MonitorOptions`].
+    pub reach: Arc<Reach>,
     labels: Arc<Labels>,
     /// Its secrets.
     mask: Mask,
@@ -250,6 +265,7 @@ impl MonitorEntry {
             address: self.address.clone(),
             checksum: self.checksum.as_str().into(),
             policy,
+            reach: Arc::clone(&self.reach),
             labels: Arc::clone(&self.labels),
             mask: self.mask.clone(),
         };

@@ -1,6 +1,6 @@
 //! A remote host, and how its name is resolved.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{AddressFamily, Host, NameResolution, Section};
 
@@ -63,6 +63,33 @@ impl Remote {
                  another address of the host, or its name",
             );
         }
+        if let Some(text) = unused_source(section, &host, resolve.family) {
+            section.error("source_address", text);
+            return None;
+        }
         Some(Self { host, resolve })
     }
+}
+
+/// Why a target is never checked from the monitor's own `source_address`, if that is so. The
+/// site's may be meant for other monitors.
+fn unused_source(section: &Section<'_>, host: &Host, family: AddressFamily) -> Option<String> {
+    let source = section.own_source();
+    let like = match (host, family) {
+        (Host::Address(address), _) => *address,
+        (Host::Name(_), AddressFamily::Any) => return None,
+        (Host::Name(_), AddressFamily::Ipv4) => Ipv4Addr::UNSPECIFIED.into(),
+        (Host::Name(_), AddressFamily::Ipv6) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    if source.is_empty() || source.toward(like).is_some() {
+        return None;
+    }
+    let (is, of_target, option) = match like {
+        IpAddr::V4(_) => ("IPv6", "IPv4", "ipv4"),
+        IpAddr::V6(_) => ("IPv4", "IPv6", "ipv6"),
+    };
+    Some(match host {
+        Host::Address(_) => format!("is an {is} address, but that of the target is an {of_target} address"),
+        Host::Name(_) => format!("is an {is} address, but address_family is {option}"),
+    })
 }

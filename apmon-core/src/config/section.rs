@@ -22,6 +22,7 @@ use super::{
     diagnostic::Diagnostic,
     field::fields_of,
     position::Position,
+    source_address::SourceAddresses,
     tree::{KeyValue, Node, Value},
     unknown::{UnknownOption, instead_of_section},
     value::AddressFamily,
@@ -57,6 +58,7 @@ pub struct Section<'a> {
     diagnostics: Diagnostics,
     address: String,
     family: AddressFamily,
+    own_source: SourceAddresses,
     defaults: Option<&'a MonitorDefaults>,
     basis: Vec<serde_json::Value>,
     effective: Vec<(&'static str, serde_json::Value)>,
@@ -114,6 +116,7 @@ impl<'a> Section<'a> {
             diagnostics: Diagnostics::default(),
             address: String::new(),
             family: AddressFamily::Any,
+            own_source: SourceAddresses::default(),
             defaults: None,
             basis: Vec::new(),
             effective: Vec::new(),
@@ -394,6 +397,15 @@ impl<'a> Section<'a> {
         self.family = family;
         self.depends_on(family);
         self.effective("address_family", family);
+    }
+
+    /// The monitor's own `source_address`, not the site's.
+    pub(super) fn own_source(&self) -> SourceAddresses {
+        self.own_source
+    }
+
+    pub(super) fn set_own_source(&mut self, source: SourceAddresses) {
+        self.own_source = source;
     }
 
     /// Parses the monitor's address as a URL that has a host and one of `schemes`.

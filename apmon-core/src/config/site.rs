@@ -6,7 +6,8 @@ use serde::Deserialize;
 use super::{
     defaults::MonitorDefaults,
     section::Section,
-    value::{AddressFamily, Count, NameResolution, Seconds, Text},
+    source_address::SourceAddresses,
+    value::{AddressFamily, Addresses, Count, NameResolution, Seconds, Text},
 };
 use crate::{channel::SectionKind, monitor::Policy, secret::Secret, section_value::SectionValue};
 
@@ -47,6 +48,16 @@ pub struct SiteOptions {
     /// Which addresses of a host are used: `any` (IPv4 before IPv6), `ipv4` or
     /// `ipv6`. Default `any`. (An addition.)
     pub address_family: Option<AddressFamily>,
+    /// Which addresses of a name must answer: `any`, `first` or `all`. With `any`, the
+    /// next one is tried if one refuses the connection, is unreachable, or does not
+    /// answer within its share of the time left (at least one second); a note names
+    /// it. Default `any`. (An addition.)
+    pub addresses: Option<Addresses>,
+    /// Address of this machine from which targets are checked: an IPv4 address, an
+    /// IPv6 address, or a list of one of each. It applies to targets of its family; for
+    /// others the system chooses. While this machine does not have the address,
+    /// monitors that use it are unknown. Default: the system chooses. (An addition.)
+    pub source_address: Option<SourceAddresses>,
     /// How names are resolved: `dns` (the hosts file, then the name servers of
     /// resolv.conf) or `system` (getaddrinfo, as configured in nsswitch.conf).
     /// Default `dns`. With `system`, at most four names are resolved at a time, so

@@ -158,6 +158,19 @@ impl AddressFamily {
     }
 }
 
+/// Which addresses of a name must answer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Addresses {
+    /// One of them: if one cannot be reached, the next one is tried.
+    #[default]
+    Any,
+    /// The first one: no other is tried.
+    First,
+    /// Each of them.
+    All,
+}
+
 /// How names are resolved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -18,9 +18,6 @@ use crate::{
     time::{Clock, Mono, Now},
 };
 
-/// The most bytes of a check's steps that are kept.
-const MAX_STEPS: usize = 4096;
-
 /// A task that ignores its own deadline is cut off after this extra time.
 pub(super) const GRACE: Duration = Duration::from_millis(250);
 
@@ -85,7 +82,7 @@ impl CheckTask {
             check: Check::new(self.due, started, timeout)
                 .with_memory(self.memory)
                 .with_mask(self.monitor.watch().mask.clone())
-                .with_last_steps(MAX_STEPS),
+                .with_last_steps(),
             observation: None,
             failed_steps: None,
             ended: started,

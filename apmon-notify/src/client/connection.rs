@@ -27,7 +27,7 @@ use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use super::bounded::Bounded;
-use crate::{answer::RequestError, resolve};
+use crate::{answer::RequestError, connect::ConnectErrors, resolve};
 
 /// How long an idle connection is kept. After that it may be dead without either end
 /// knowing, and the next notification would wait on it until its timeout.
@@ -106,20 +106,22 @@ impl Connection {
 }
 
 async fn connect(host: &Host<&str>, port: u16, names: &dyn Names) -> Result<TcpStream, RequestError> {
-    let addresses = match host {
-        Host::Ipv4(ip) => vec![(*ip).into()],
-        Host::Ipv6(ip) => vec![(*ip).into()],
-        Host::Domain(name) => resolve::addresses(names, name).await?,
+    let (addresses, of_name) = match host {
+        Host::Ipv4(ip) => (vec![(*ip).into()], false),
+        Host::Ipv6(ip) => (vec![(*ip).into()], false),
+        Host::Domain(name) => (resolve::addresses(names, name).await?, true),
     };
     let mut rest = addresses.into_iter().map(|ip| SocketAddr::new(ip, port));
     let mut attempts = JoinSet::new();
-    let mut last = io::Error::other("the name has no address");
+    let mut errors = ConnectErrors::default();
     loop {
         let next = rest.next();
         let is_last = next.is_none();
         match next {
-            Some(address) => _ = attempts.spawn(TcpStream::connect(address)),
-            None if attempts.is_empty() => return Err(RequestError::Connection(last)),
+            Some(address) => _ = attempts.spawn(async move { (address, TcpStream::connect(address).await) }),
+            None if attempts.is_empty() => {
+                return Err(RequestError::Connection(errors.into_error(of_name)));
+            }
             None => {}
         }
         let done = match is_last {
@@ -130,9 +132,10 @@ async fn connect(host: &Host<&str>, port: u16, names: &dyn Names) -> Result<TcpS
             },
         };
         match done {
-            Some(Ok(Ok(stream))) => return Ok(stream),
-            Some(Ok(Err(error))) => last = error,
-            Some(Err(error)) => last = io::Error::other(error),
+            Some(Ok((_, Ok(stream)))) => return Ok(stream),
+            Some(Ok((address, Err(error)))) => errors.add(address, error),
+            // An attempt that panicked.
+            Some(Err(error)) => return Err(RequestError::Connection(io::Error::other(error))),
             None => {}
         }
     }

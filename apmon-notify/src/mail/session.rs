@@ -1,11 +1,6 @@
 //! A session with a mail server, from connecting to closing.
 
-use std::{
-    future::Future,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use apmon_core::{Names, config::Host};
 use rustls::pki_types::{DnsName, ServerName};
@@ -18,7 +13,11 @@ use super::{
     options::MailProtection,
     tls::Tls,
 };
-use crate::{hostname::hostname, resolve};
+use crate::{
+    connect::{self, Destination},
+    hostname::hostname,
+    resolve,
+};
 
 /// How long to wait for the answer to QUIT.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -196,37 +195,29 @@ impl ServerSettings {
         }
     }
 
-    async fn addresses(&self) -> Result<Vec<IpAddr>, SmtpError> {
-        match &self.host {
-            Host::Address(ip) => Ok(vec![*ip]),
-            Host::Name(name) => resolve::addresses(&*self.names, name)
-                .await
-                .map_err(|error| SmtpError::Other(error.to_string())),
-        }
+    async fn destination(&self) -> Result<Destination, SmtpError> {
+        let (ips, of_name) = match &self.host {
+            Host::Address(ip) => (vec![*ip], false),
+            Host::Name(name) => {
+                let ips = resolve::addresses(&*self.names, name).await;
+                (ips.map_err(|error| SmtpError::Other(error.to_string()))?, true)
+            }
+        };
+        let addresses = ips.into_iter().map(|ip| SocketAddr::new(ip, self.port));
+        Ok(Destination {
+            addresses: addresses.collect(),
+            of_name,
+        })
     }
 }
 
-/// Connects to the first address that answers. Each address gets its share of the
-/// time, so that a dead one does not use up that of the others.
+/// Connects to the first address that answers.
 async fn connect(settings: &ServerSettings, deadline: Instant) -> Result<TcpStream, SmtpError> {
-    let addresses = within(deadline, "name", settings.addresses()).await?;
-    let mut last = SmtpError::Other("the name has no address".into());
-    for (i, ip) in addresses.iter().enumerate() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let share = left / u32::try_from(addresses.len() - i).unwrap_or(1);
-        let attempt = async {
-            let stream = TcpStream::connect(SocketAddr::new(*ip, settings.port)).await;
-            stream.map_err(|error| SmtpError::io("connect", &error))
-        };
-        match within(Instant::now() + share, "connect", attempt).await {
-            Ok(stream) => {
-                // Commands are small and wait for each other. Without TCP_NODELAY an
-                // e-mail only takes longer.
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
+    let destination = within(deadline, "name", settings.destination()).await?;
+    let stream = connect::connect(&destination, deadline).await;
+    let stream = stream.map_err(|error| SmtpError::io("connect", &error))?;
+    // Commands are small and wait for each other. Without TCP_NODELAY an e-mail only takes
+    // longer.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
 }

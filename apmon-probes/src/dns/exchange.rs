@@ -63,7 +63,7 @@ impl<'a> Exchange<'a> {
         network: &Network,
     ) -> Result<Option<Message>, Failure> {
         let check = self.check;
-        let socket = udp::connect(to, network).await?;
+        let socket = udp::connect(to, check, network).await?;
         let query = self.query();
         check
             .within("send", socket.send(&query))
@@ -96,7 +96,11 @@ impl<'a> Exchange<'a> {
                     ),
                 }));
             };
-            match next.map_err(|error| network.failure("receive", to.ip(), &error))? {
+            let parsed = next.map_err(|error| network.failure("receive", to.ip(), &error))?;
+            if !matches!(parsed, Parsed::Unrelated(_)) {
+                check.reached();
+            }
+            match parsed {
                 Parsed::Answer(answer) => return Ok(Some(answer)),
                 Parsed::Truncated(_) => return Ok(None),
                 Parsed::Malformed(error) => return Err(malformed(&error)),

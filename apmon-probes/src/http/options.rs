@@ -103,6 +103,14 @@ pub(crate) struct Plan {
     pub(crate) tls: Tls,
 }
 
+impl Plan {
+    /// The host of the first connection: the target's, or the proxy.
+    pub(crate) fn connects_to(&self) -> &Remote {
+        let proxy = self.proxy.as_ref();
+        proxy.map_or(&self.target.endpoint.remote, Proxy::remote)
+    }
+}
+
 /// The body of a POST request.
 pub(crate) struct Post {
     pub(crate) body: Bytes,

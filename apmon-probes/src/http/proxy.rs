@@ -48,6 +48,11 @@ impl Proxy {
         })
     }
 
+    /// The proxy's host.
+    pub(crate) fn remote(&self) -> &Remote {
+        &self.endpoint.remote
+    }
+
     /// Connects to the proxy, and through it if the target speaks TLS.
     pub(crate) async fn connect(
         &self,
@@ -62,6 +67,8 @@ impl Proxy {
             .connect(check, recorder, local)
             .await
             .map_err(of_proxy)?;
+        // What fails from here on may be the target's fault, whose address is not known.
+        check.moved_to(None);
         if target.is_tls() {
             let answer = check.within("proxy", self.tunnel(&mut stream, target)).await?;
             let status = answer.map_err(|error| of_proxy(errno::failure("CONNECT", &error)))?;

@@ -289,7 +289,11 @@ mod tests {
         let metrics = |counts: &PacketCounts| {
             let mut recorder = CheckRecorder::start();
             counts.record_metrics(&plan(None, None), &mut recorder);
-            let outcome = recorder.finish(Ok(()), &crate::network::Network::default());
+            let outcome = recorder.finish(
+                Ok(()),
+                &crate::recorder::check(Duration::from_secs(1)),
+                &crate::network::Network::default(),
+            );
             let metrics = outcome.metrics.iter();
             metrics
                 .map(|metric| (borrowed(&metric.name), metric.value()))

@@ -1,6 +1,7 @@
 //! The two ICMP sockets that all pings of a process share.
 
 use std::{
+    collections::HashMap,
     io,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex},
@@ -46,6 +47,8 @@ const MAX_PACKET: usize = 512;
 pub(super) struct Sockets {
     v4: Mutex<Option<OpenSocket>>,
     v6: Mutex<Option<OpenSocket>>,
+    /// Those of checks that are made from a certain address.
+    bound: Mutex<HashMap<IpAddr, OpenSocket>>,
     pace: Pace,
 }
 
@@ -54,6 +57,7 @@ impl Default for Sockets {
         Self {
             v4: Mutex::default(),
             v6: Mutex::default(),
+            bound: Mutex::default(),
             pace: Pace::every(PACE),
         }
     }
@@ -93,11 +97,19 @@ enum SocketKind {
 }
 
 impl Sockets {
-    /// The requests of a check of `to`, none of them sent yet.
-    pub(super) fn requests_to(&self, to: IpAddr) -> Result<EchoRequests<'_>, Failure> {
+    /// The requests of a check of `to`, none of them sent yet; they come from `source` if that is
+    /// given.
+    pub(super) fn requests_to(
+        &self,
+        to: IpAddr,
+        source: Option<IpAddr>,
+    ) -> Result<EchoRequests<'_>, Failure> {
         Ok(EchoRequests {
             pace: &self.pace,
-            socket: self.socket(Family::of(to))?,
+            socket: match source {
+                None => self.socket(Family::of(to))?,
+                Some(source) => self.bound_socket(source)?,
+            },
             to,
             inbox: Arc::default(),
             sequences: Vec::new(),
@@ -110,19 +122,36 @@ impl Sockets {
             Family::V4 => &self.v4,
             Family::V6 => &self.v6,
         });
-        if let Some(open) = &*open
-            // The receiver ends with its runtime, and the socket with it.
-            && !open.receiver.is_finished()
-        {
-            return Ok(Arc::clone(&open.socket));
+        if let Some(socket) = open.as_ref().and_then(OpenSocket::alive) {
+            return Ok(socket);
         }
-        let socket = Arc::new(IcmpSocket::open(family)?);
-        let receiver = tokio::spawn(receive(Arc::clone(&socket)));
-        *open = Some(OpenSocket {
-            socket: Arc::clone(&socket),
-            receiver,
-        });
+        let opened = OpenSocket::open(family, None)?;
+        Ok(Arc::clone(&open.insert(opened).socket))
+    }
+
+    /// The socket of `source`, opened if necessary.
+    fn bound_socket(&self, source: IpAddr) -> Result<Arc<IcmpSocket>, Failure> {
+        let mut bound = lock(&self.bound);
+        if let Some(socket) = bound.get(&source).and_then(OpenSocket::alive) {
+            return Ok(socket);
+        }
+        let opened = OpenSocket::open(Family::of(source), Some(source))?;
+        let socket = Arc::clone(&opened.socket);
+        bound.insert(source, opened);
         Ok(socket)
+    }
+}
+
+impl OpenSocket {
+    fn open(family: Family, source: Option<IpAddr>) -> Result<Self, Failure> {
+        let socket = Arc::new(IcmpSocket::open(family, source)?);
+        let receiver = tokio::spawn(receive(Arc::clone(&socket)));
+        Ok(Self { socket, receiver })
+    }
+
+    /// The socket, unless its receiver has ended with its runtime, and the socket with it.
+    fn alive(&self) -> Option<Arc<IcmpSocket>> {
+        (!self.receiver.is_finished()).then(|| Arc::clone(&self.socket))
     }
 }
 
@@ -196,8 +225,12 @@ fn nonce() -> Result<Nonce, Failure> {
 }
 
 impl IcmpSocket {
-    fn open(family: Family) -> Result<Self, Failure> {
+    fn open(family: Family, source: Option<IpAddr>) -> Result<Self, Failure> {
         let (socket, kind) = open(family).map_err(|error| open_failure(&error))?;
+        if let Some(source) = source {
+            let bound = socket.bind(&SocketAddr::new(source, 0).into());
+            bound.map_err(|error| errno::failure("bind", &error))?;
+        }
         let socket =
             Self::from_socket(socket, family, kind).map_err(|error| errno::failure("open", &error))?;
         let protocol = match family {

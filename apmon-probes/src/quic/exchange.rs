@@ -1,9 +1,8 @@
 //! One request and its answer in HTTP/3.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use apmon_core::{Check, Failure, FailureClass, Phase};
-use apmon_tls::{Verifier, alert_reason, describe};
+use apmon_core::{Check, Failure, FailureClass};
 use bytes::{Buf as _, Bytes};
 use h3::{
     client::RequestStream,
@@ -11,15 +10,16 @@ use h3::{
     quic::ConnectionErrorIncoming,
 };
 use hyper::Version;
-use quinn::{
-    ConnectError, ConnectionError, IdleTimeout, TransportConfig, VarInt, crypto::rustls::QuicClientConfig,
-};
-use rustls::pki_types::{CertificateDer, ServerName};
+use quinn::ConnectionError;
 
-use super::{metered::Metered, peers::Subscription, prefixed, quinn_endpoint::Endpoints};
+use super::{
+    connect::{Client, DONE, STREAM_WINDOW, lost},
+    metered::Metered,
+    peers::Subscription,
+    quinn_endpoint::Endpoints,
+};
 use crate::{
     budget::{Flood, MAX_BYTES, MAX_EMPTY, MAX_FRAMES, MAX_HEAD, Meter, Passed},
-    endpoint::Endpoint,
     http::{
         Hop,
         body::{BodyError, Pieces},
@@ -28,21 +28,10 @@ use crate::{
     },
     local::Local,
     recorder::CheckRecorder,
-    tls::Tls,
 };
-
-/// H3_NO_ERROR (RFC 9114 section 8.1).
-const DONE: VarInt = VarInt::from_u32(0x100);
 
 /// The number of empty frames in a row that is taken for the end.
 const EMPTY_FRAMES: usize = 16;
-
-/// The most bytes of a stream that wait to be read.
-const STREAM_WINDOW: u64 = 1024 * 1024;
-
-/// The first estimate of the round-trip time. QUIC's own of a third of a second is
-/// for the Internet; it also lets an abandoned connection linger for seconds.
-const FIRST_RTT: Duration = Duration::from_millis(100);
 
 /// HTTP/3.
 pub(crate) struct QuicCarrier(pub(super) Arc<Endpoints>);
@@ -57,18 +46,17 @@ impl Carrier for QuicCarrier {
         recorder: &mut CheckRecorder,
         local: &Local,
     ) -> Result<HttpAnswer, Failure> {
-        let to = hop.target.endpoint.resolve(check, recorder, local).await?;
-        Box::pin(request(hop, &self.0, to, check, recorder)).await
+        Box::pin(request(hop, &self.0, check, recorder, local)).await
     }
 }
 
-/// Makes the request at `to` and judges the answer.
+/// Makes the request and judges the answer.
 async fn request(
     hop: Hop<'_>,
     endpoints: &Endpoints,
-    to: SocketAddr,
     check: &Check,
     recorder: &mut CheckRecorder,
+    local: &Local,
 ) -> Result<HttpAnswer, Failure> {
     let Hop { plan, target, .. } = hop;
     let Some(name) = &target.tls else {
@@ -77,7 +65,12 @@ async fn request(
             format!("redirected to {}, which QUIC cannot reach", target.shown()),
         ));
     };
-    let (connection, chain, mut peer) = connect(&plan.tls, endpoints, to, name, check, recorder).await?;
+    let client = Client {
+        tls: &plan.tls,
+        endpoints,
+        name,
+    };
+    let (connection, chain, mut peer) = client.connect(&target.endpoint, check, recorder, local).await?;
     if let Some(certificate) = chain.first() {
         plan.tls.record_expiry(certificate, check, recorder);
     }
@@ -93,72 +86,6 @@ async fn request(
     connection.close(DONE, b"");
     peer.took(connection.stats().udp_rx.datagrams);
     result
-}
-
-/// The certificates that the server at `endpoint` shows.
-pub(crate) async fn certificates(
-    tls: &Tls,
-    endpoint: &Endpoint,
-    name: &ServerName<'static>,
-    check: &Check,
-    recorder: &mut CheckRecorder,
-    local: &Local,
-) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let to = endpoint.resolve(check, recorder, local).await?;
-    let endpoints = Endpoints::default();
-    let (connection, chain, _peer) = connect(tls, &endpoints, to, name, check, recorder).await?;
-    connection.close(DONE, b"");
-    Ok(chain)
-}
-
-/// Connects to `to`; returns the certificates shown there too, and the subscription by
-/// which answers are let in.
-async fn connect(
-    tls: &Tls,
-    endpoints: &Endpoints,
-    to: SocketAddr,
-    name: &ServerName<'_>,
-    check: &Check,
-    recorder: &mut CheckRecorder,
-) -> Result<(quinn::Connection, Vec<CertificateDer<'static>>, Subscription), Failure> {
-    let shared = endpoints.of(to)?;
-    let (client, verifier) = tls.for_quic(b"h3");
-    let mut peer = shared.subscribe(to);
-    check.step("connect", || format!("QUIC to {to}"));
-    let connecting = shared
-        .endpoint
-        .connect_with(settings(client, check)?, to, &name.to_str())
-        .map_err(|error| not_started(&error))?;
-    let connection = tokio::select! {
-        connection = check.within("quic", connecting) => connection?.map_err(|error| failure(&error, &verifier)),
-        failure = peer.failure() => Err(prefixed(&failure)),
-    };
-    let connection = connection
-        .map_err(|failure| match (failure.class, peer.held_back()) {
-            // Not even our own questions went out.
-            (FailureClass::TimedOut, count @ 1..) => Failure::new(
-                FailureClass::Resources,
-                format!(
-                    "quic: this machine's send buffer had no room for {count} datagrams (net.core.wmem_max)"
-                ),
-            ),
-            _ => failure,
-        })
-        .inspect_err(|failure| check.step("quic", || failure.reason.clone()))?;
-    peer.connected();
-    recorder.done(Phase::Tls);
-    let chain = connection
-        .peer_identity()
-        .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
-        .map(|chain| *chain)
-        .unwrap_or_default();
-    check.step("quic", || {
-        format!(
-            "QUIC version 1, {}",
-            chain.first().map(describe).unwrap_or_default()
-        )
-    });
-    Ok((connection, chain, peer))
 }
 
 async fn converse(
@@ -309,74 +236,6 @@ impl Pieces for Data {
         }
         Ok(None)
     }
-}
-
-fn settings(client: rustls::ClientConfig, check: &Check) -> Result<quinn::ClientConfig, Failure> {
-    let crypto = QuicClientConfig::try_from(client)
-        .map_err(|error| Failure::new(FailureClass::Resources, format!("quic: {error}")))?;
-    let mut config = quinn::ClientConfig::new(Arc::new(crypto));
-    let mut transport = TransportConfig::default();
-    // The check's own deadline comes first.
-    let idle = IdleTimeout::try_from(check.timeout + Duration::from_secs(1)).ok();
-    transport
-        .max_idle_timeout(idle)
-        .initial_rtt(FIRST_RTT)
-        // The server opens three streams (RFC 9114 section 6.2), and none for requests.
-        .max_concurrent_bidi_streams(VarInt::from_u32(0))
-        .max_concurrent_uni_streams(VarInt::from_u32(8))
-        .receive_window(VarInt::from_u32(2 * 1024 * 1024))
-        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW as u32))
-        // For one request a larger packet does not pay off.
-        .mtu_discovery_config(None);
-    config.transport_config(Arc::new(transport));
-    Ok(config)
-}
-
-fn not_started(error: &ConnectError) -> Failure {
-    Failure::new(FailureClass::Resources, format!("quic: {error}"))
-}
-
-/// Why a connection could not be opened, or ended.
-fn failure(error: &ConnectionError, verifier: &Verifier) -> Failure {
-    if let Some(refusal) = verifier.refusal() {
-        return refusal;
-    }
-    lost(error)
-}
-
-fn lost(error: &ConnectionError) -> Failure {
-    let (class, words) = match error {
-        ConnectionError::VersionMismatch => (
-            FailureClass::Protocol,
-            "the server supports no QUIC version that apmon knows".to_owned(),
-        ),
-        ConnectionError::Reset => (
-            FailureClass::Reset,
-            "reset by the peer (stateless reset: it does not know this connection)".to_owned(),
-        ),
-        ConnectionError::TimedOut => (FailureClass::TimedOut, "no answer".to_owned()),
-        ConnectionError::ConnectionClosed(close) => {
-            let code = u64::from(close.error_code);
-            match code {
-                // TLS alerts (RFC 9001 section 4.8)
-                0x100..=0x1ff => (FailureClass::Tls, alert_reason((code as u8).into())),
-                2 => (FailureClass::Refused, "the server refuses connections".to_owned()),
-                _ => (FailureClass::Protocol, format!("closed by the server: {close}")),
-            }
-        }
-        ConnectionError::ApplicationClosed(close) => {
-            (FailureClass::Closed, format!("closed by the server: {close}"))
-        }
-        ConnectionError::TransportError(error) => {
-            let class = match u64::from(error.code) {
-                0x100..=0x1ff => FailureClass::Tls,
-                _ => FailureClass::Protocol,
-            };
-            (class, error.to_string())
-        }
-        other => (FailureClass::Resources, other.to_string()),
-    };
-    Failure::new(class, format!("quic: {}", apmon_core::text::excerpt(&words, 160)))
 }
 
 fn of_connection(error: &H3ConnectionError) -> Failure {

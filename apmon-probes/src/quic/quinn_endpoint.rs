@@ -6,8 +6,9 @@
 //! from quinn.
 
 use std::{
+    collections::HashMap,
     io::{self, IoSliceMut},
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -53,6 +54,8 @@ const SENDS: usize = 8;
 pub(crate) struct Endpoints {
     v4: Mutex<Option<Shared>>,
     v6: Mutex<Option<Shared>>,
+    /// Those of checks that are made from a certain address.
+    bound: Mutex<HashMap<IpAddr, Shared>>,
 }
 
 /// An endpoint, and the peers of the checks that use it.
@@ -73,26 +76,45 @@ impl Drop for QueueReader {
 }
 
 impl Endpoints {
-    /// The endpoint for the family of `to`.
-    pub(crate) fn of(&self, to: SocketAddr) -> Result<Shared, Failure> {
-        let slot = if to.is_ipv4() { &self.v4 } else { &self.v6 };
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        // Its driver ends with the runtime in which it was opened.
-        if let Some(shared) = &*slot
-            && !shared.reader.0.is_finished()
-        {
+    /// The endpoint for connections to `to`, from `source` if that is given.
+    pub(crate) fn of(&self, to: SocketAddr, source: Option<IpAddr>) -> Result<Shared, Failure> {
+        if let Some(source) = source {
+            let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(shared) = bound.get(&source).filter(|shared| shared.is_alive()) {
+                return Ok(shared.clone());
+            }
+            let shared = Shared::open(source)?;
+            bound.insert(source, shared.clone());
+            return Ok(shared);
+        }
+        let (open, any): (_, IpAddr) = match to {
+            SocketAddr::V4(_) => (&self.v4, Ipv4Addr::UNSPECIFIED.into()),
+            SocketAddr::V6(_) => (&self.v6, Ipv6Addr::UNSPECIFIED.into()),
+        };
+        let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = open.as_ref().filter(|shared| shared.is_alive()) {
             return Ok(shared.clone());
         }
-        let shared = Shared::open(to.is_ipv4()).map_err(|error| errno::failure("open", &error))?;
-        Ok(slot.insert(shared).clone())
+        Ok(open.insert(Shared::open(any)?).clone())
     }
 }
 
 impl Shared {
-    fn open(is_v4: bool) -> io::Result<Self> {
-        let (domain, any): (_, SocketAddr) = match is_v4 {
-            true => (Domain::IPV4, (Ipv4Addr::UNSPECIFIED, 0).into()),
-            false => (Domain::IPV6, (Ipv6Addr::UNSPECIFIED, 0).into()),
+    /// Whether its driver is running, which ends with the runtime in which it was opened.
+    fn is_alive(&self) -> bool {
+        !self.reader.0.is_finished()
+    }
+
+    /// Opens an endpoint at `local`.
+    fn open(local: IpAddr) -> Result<Self, Failure> {
+        Self::bound(local).map_err(|error| errno::failure("open", &error))
+    }
+
+    fn bound(local: IpAddr) -> io::Result<Self> {
+        let is_v4 = local.is_ipv4();
+        let domain = match is_v4 {
+            true => Domain::IPV4,
+            false => Domain::IPV6,
         };
         let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
@@ -105,7 +127,7 @@ impl Shared {
             .or_else(|_| setsockopt(&socket, sockopt::RcvBuf, &BUFFER));
         let _ = setsockopt(&socket, sockopt::SndBufForce, &BUFFER)
             .or_else(|_| setsockopt(&socket, sockopt::SndBuf, &BUFFER));
-        socket.bind(&any.into())?;
+        socket.bind(&SocketAddr::new(local, 0).into())?;
         errqueue::enable(&socket, is_v4)?;
         let peers = Arc::new(Peers::default());
         let socket = Arc::new(QuicSocket::new(UdpSocket::from_std(socket.into())?, &peers));

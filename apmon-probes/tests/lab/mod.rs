@@ -5,6 +5,8 @@
 pub mod flood;
 #[cfg(feature = "quic")]
 pub mod h3;
+#[cfg(feature = "quic")]
+pub mod named;
 pub mod namespace;
 pub mod odd_http;
 pub mod openssl_server;

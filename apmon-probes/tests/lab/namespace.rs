@@ -7,7 +7,7 @@
 use std::{
     future::Future,
     os::unix::fs::PermissionsExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
@@ -96,6 +96,18 @@ impl TestNetwork {
         set_parameter(&self.far, parameter, value);
     }
 
+    /// Gives the near namespace a hosts file of its own.
+    pub fn names(&self, hosts: &str) {
+        let folder = self.files();
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("hosts"), hosts).unwrap();
+    }
+
+    /// Where `ip netns exec` finds files of /etc for the near namespace.
+    fn files(&self) -> PathBuf {
+        Path::new("/etc/netns").join(&self.near)
+    }
+
     /// Allows only [`User::Nobody`] a datagram ICMP socket. A user who may have one
     /// gets no raw one.
     pub fn allow_nobody(&self) {
@@ -137,6 +149,7 @@ impl TestNetwork {
 
 impl Drop for TestNetwork {
     fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(self.files());
         for name in [&self.near, &self.far] {
             let _ = Command::new("ip").args(["netns", "del", name]).output();
         }

@@ -3,7 +3,7 @@
 use std::{
     cell::RefCell,
     io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
 use tokio::{io::Interest, net::UdpSocket, time::Instant};
@@ -20,13 +20,14 @@ thread_local! {
 }
 
 impl Transport {
-    pub(super) async fn open(address: SocketAddr) -> Result<Self, SnmpError> {
-        let ours: SocketAddr = match address {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
+    /// Opens a socket to `address`, at the address `ours` of this machine if that is given.
+    pub(super) async fn open(address: SocketAddr, ours: Option<IpAddr>) -> Result<Self, SnmpError> {
+        let ours = ours.unwrap_or(match address {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        });
         let failed = |step| move |source| SnmpError::Io { step, source };
-        let socket = UdpSocket::bind(ours).await.map_err(failed("socket"))?;
+        let socket = UdpSocket::bind((ours, 0)).await.map_err(failed("socket"))?;
         // A connected socket accepts datagrams only from its peer, and reports ICMP errors.
         socket.connect(address).await.map_err(failed("connect"))?;
         Ok(Self(socket))

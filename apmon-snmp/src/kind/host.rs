@@ -18,7 +18,7 @@ use crate::{
         vital::{self, STORAGE},
     },
     mib::{HR_PROCESSOR_LOAD, HR_STORAGE_DESCR},
-    poll::{self, DeviceClient, DeviceProfile},
+    poll::{self, DeviceClient, DeviceProfile, OpenDevice},
     poll_data::PollData,
     rule::{
         counter_value::CounterValue,
@@ -67,8 +67,8 @@ impl Kind for Host {
         let target = Target::read(section, agent)?;
         Some(Blueprint::monitor(move |services, watch| {
             Arc::new(HostMonitor {
+                client: DeviceClient::new(target.clone(), *watch.reach, services),
                 watch,
-                client: DeviceClient::new(target.clone(), services),
                 limits: limits.clone(),
                 profile: Mutex::default(),
             })
@@ -91,10 +91,17 @@ impl Monitor for HostMonitor {
     }
 
     async fn check(&self, check: &Check) -> Observation {
-        match self.check_at(check).await {
+        let stopwatch = Stopwatch::start();
+        let mut device = match self.client.open(check).await {
+            Ok(device) => device,
+            Err(failure) => return Outcome::failed(failure).into(),
+        };
+        let mut observation = match self.poll(check, &mut device, &stopwatch).await {
             Ok(observation) => observation,
             Err(failure) => Outcome::failed(failure).into(),
-        }
+        };
+        device.finish(&mut observation.outcome);
+        observation
     }
 }
 
@@ -130,13 +137,16 @@ impl HostMonitor {
         })
     }
 
-    async fn check_at(&self, check: &Check) -> Result<Observation, Failure> {
-        let stopwatch = Stopwatch::start();
-        let (mut session, to) = self.client.session(check).await?;
+    async fn poll(
+        &self,
+        check: &Check,
+        open: &mut OpenDevice<'_>,
+        stopwatch: &Stopwatch,
+    ) -> Result<Observation, Failure> {
         // A monitor runs one check at a time: the lock is free.
-        let data = poll::poll_host(&mut session, &mut *self.profile.lock().await).await;
-        let data = data.map_err(|error| self.client.failure(check, to, &error.into()))?;
-        check.step("snmp", || format!("{} answers", session.stats().round_trips));
+        let data = poll::poll_host(&mut open.session, &mut *self.profile.lock().await).await;
+        let data = data.map_err(|error| self.client.failure(&open.check, open.to, &error.into()))?;
+        check.step("snmp", || format!("{} answers", open.session.stats().round_trips));
 
         let figures = HostFigures::read(&data);
         let (cpu_load, memory_pct) = (vital::cpu_load(&data), vital::memory_pct(&data));

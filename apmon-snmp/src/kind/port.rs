@@ -93,8 +93,8 @@ impl Kind for Port {
         let (port, mac, target) = (port?, mac?, target?);
         Some(Blueprint::monitor(move |services, watch| {
             Arc::new(PortMonitor {
+                client: DeviceClient::new(target.clone(), *watch.reach, services),
                 watch,
-                client: DeviceClient::new(target.clone(), services),
                 port: port.clone(),
                 mac,
                 always_up: options.always_up,
@@ -173,8 +173,14 @@ impl Monitor for PortMonitor {
     async fn check(&self, check: &Check) -> Observation {
         let stopwatch = Stopwatch::start();
         let of_interest = BTreeSet::from([self.mac]);
-        let polled = self.cache.poll(&self.client, check, Extent::Port, &of_interest);
-        match polled.await {
+        let mut device = match self.client.open(check).await {
+            Ok(device) => device,
+            Err(failure) => return Outcome::failed(failure).into(),
+        };
+        let polled = self
+            .cache
+            .poll(&self.client, &mut device, Extent::Port, &of_interest);
+        let mut observation = match polled.await {
             Ok(polled) => {
                 let observation = self.observe(check, polled, &stopwatch);
                 if observation.outcome.failure().is_some() {
@@ -183,7 +189,9 @@ impl Monitor for PortMonitor {
                 observation
             }
             Err(failure) => Outcome::failed(failure).into(),
-        }
+        };
+        device.finish(&mut observation.outcome);
+        observation
     }
 }
 

@@ -113,8 +113,8 @@ impl Kind for Ports {
         };
         Some(Blueprint::monitor(move |services, watch| {
             Arc::new(PortsMonitor {
+                client: DeviceClient::new(target.clone(), *watch.reach, services),
                 watch,
-                client: DeviceClient::new(target.clone(), services),
                 alert_options: alert_options.clone(),
                 ignore_unplaced: options.ignore_unplaced,
                 cache: DeviceCache::default(),
@@ -141,11 +141,19 @@ impl Monitor for PortsMonitor {
         let stopwatch = Stopwatch::start();
         let none = BTreeSet::new();
         let allowed = self.alert_options.allow_macs.as_ref().unwrap_or(&none);
-        let polled = self.cache.poll(&self.client, check, Extent::Device, allowed);
-        match polled.await {
+        let mut device = match self.client.open(check).await {
+            Ok(device) => device,
+            Err(failure) => return Outcome::failed(failure).into(),
+        };
+        let polled = self
+            .cache
+            .poll(&self.client, &mut device, Extent::Device, allowed);
+        let mut observation = match polled.await {
             Ok(polled) => self.observe(check, polled, &stopwatch),
             Err(failure) => Outcome::failed(failure).into(),
-        }
+        };
+        device.finish(&mut observation.outcome);
+        observation
     }
 }
 

@@ -1,16 +1,12 @@
 //! Data about a device that this process keeps between polls.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use apmon_core::{Check, Device, Failure, FailureClass, Mac, Neighbour};
-use apmon_snmp_client::Session;
+use apmon_core::{Device, Failure, FailureClass, Mac, Neighbour};
 use tokio::{sync::Mutex, task::yield_now, time::Instant};
 
 use super::{
-    device_client::DeviceClient,
+    device_client::{DeviceClient, OpenDevice},
     device_profile::DeviceProfile,
     polled_device::PolledDevice,
     ports_poll::{Extent, PortsPoll},
@@ -66,7 +62,7 @@ struct About {
 }
 
 impl DeviceCache {
-    /// Polls the device. `of_interest` are the pinned or allowed stations: if one of them is
+    /// Polls an open device. `of_interest` are the pinned or allowed stations: if one of them is
     /// missing from one table of stations, the others are read as well.
     ///
     /// # Errors
@@ -75,11 +71,10 @@ impl DeviceCache {
     pub(crate) async fn poll(
         &self,
         client: &DeviceClient,
-        check: &Check,
+        device: &mut OpenDevice<'_>,
         extent: Extent,
         of_interest: &BTreeSet<Mac>,
     ) -> Result<PolledDevice, Failure> {
-        let (mut session, to) = client.session(check).await?;
         // A monitor runs one check at a time: the lock is free.
         let mut known = self.0.lock().await;
         let expected = match extent {
@@ -87,9 +82,7 @@ impl DeviceCache {
             // Of many allowed stations, some are always away.
             Extent::Device => &known.seen - known.plain.stations(),
         };
-        let polled = known
-            .poll(client, check, extent, &mut session, to, &expected)
-            .await?;
+        let polled = known.poll(client, device, extent, &expected).await?;
         let seen = polled.stations.all().filter(|mac| of_interest.contains(mac));
         known.seen = seen.copied().collect();
         Ok(polled)
@@ -106,12 +99,14 @@ impl CachedDevice {
     async fn poll(
         &mut self,
         client: &DeviceClient,
-        check: &Check,
+        device: &mut OpenDevice<'_>,
         extent: Extent,
-        session: &mut Session,
-        to: IpAddr,
         expected: &BTreeSet<Mac>,
     ) -> Result<PolledDevice, Failure> {
+        let OpenDevice {
+            session, to, check, ..
+        } = device;
+        let (check, to) = (&*check, *to);
         let poll = PortsPoll::read(session, &mut self.profile, extent, expected)
             .await
             .map_err(|error| client.failure(check, to, &error))?;

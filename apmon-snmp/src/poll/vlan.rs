@@ -62,7 +62,7 @@ impl VlanProfile {
                 break;
             }
             let deadline = check.deadline().min(Instant::now() + PATIENCE);
-            let read = match client.vlan_session(to, vlan, deadline).await {
+            let read = match client.vlan_session(check, to, vlan, deadline).await {
                 None => Err("no session could be opened".to_owned()),
                 Some(mut session) => {
                     let read = read_table(&mut session).await;

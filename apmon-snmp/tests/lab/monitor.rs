@@ -29,6 +29,12 @@ impl LabMonitor {
     /// Builds a monitor from the inner part of a flow mapping: `type: host, address: ...`.
     #[track_caller]
     pub fn new(section: &str) -> Self {
+        Self::with(section, &Services::default())
+    }
+
+    /// Builds a monitor with the services of a test.
+    #[track_caller]
+    pub fn with(section: &str, services: &Services) -> Self {
         let text = format!("site: {{name: lab}}\nmonitors:\n  - {{name: watched, {section}}}\n");
         let site = config::parse(
             Path::new("lab.yaml"),
@@ -39,7 +45,7 @@ impl LabMonitor {
         );
         let site = site.unwrap_or_else(|error| panic!("{error}"));
         Self {
-            monitor: site.monitors[0].build(&Services::default()),
+            monitor: site.monitors[0].build(services),
             memory: Memory::default(),
             timeout: PATIENCE,
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use apmon_core::{
-    Blueprint, Check, Failure, Kind, Outcome, Probe,
+    Blueprint, Check, Failure, Kind, Outcome, Probe, ProbeTarget,
     config::{Section, Text},
     errno,
 };
@@ -85,9 +85,14 @@ struct SkeletonProbe {
 #[async_trait]
 impl Probe for SkeletonProbe {
     async fn probe(&self, check: &Check) -> Outcome {
-        let mut recorder = CheckRecorder::start();
+        let mut recorder = CheckRecorder::of(check);
         let result = self.check(check, &mut recorder).await;
-        recorder.finish(result, &self.local.network)
+        recorder.finish(result, check, &self.local.network)
+    }
+
+    /// If this is a name, the engine gives each check one of its addresses.
+    fn target(&self) -> Option<ProbeTarget<'_>> {
+        Some(self.local.target(&self.plan.endpoint.remote))
     }
 }
 

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{MonitorEntry, MonitorOptions, Sourced};
 use crate::{
+    attempt::Reach,
     blueprint::Blueprint,
     config::{
         file::Tables,
@@ -53,6 +54,7 @@ pub(in crate::config) fn read_monitor(
     let address = section.require("address", address).map(Text::into_string);
     section.set_address(address.clone().unwrap_or_default());
     section.set_family(options.address_family.or(site.address_family).unwrap_or_default());
+    let reach = read_reach(&mut section, &options, site);
     check_rules(&mut section, &options, site);
     let heartbeat = tables.heartbeat.and_then(|kind| kind.read(&mut section));
     let heartbeat = heartbeat.or_else(|| site.heartbeat_options.clone());
@@ -89,6 +91,7 @@ pub(in crate::config) fn read_monitor(
             options,
             heartbeat,
             site,
+            reach,
             json!([compiled.options, basis]),
             compiled.masked.to_string().into(),
             mask,
@@ -147,6 +150,24 @@ fn belongs_elsewhere(key: &str, kind: &dyn MonitorKind, kinds: &[&dyn MonitorKin
             owners.join(", ")
         )
     })
+}
+
+/// How the target is reached: by the monitor's own options, or else those of its site.
+fn read_reach(section: &mut Section<'_>, options: &MonitorOptions, site: &SiteOptions) -> Reach {
+    let reach = Reach::new(
+        options.addresses.or(site.addresses).unwrap_or_default(),
+        options.source_address.or(site.source_address).unwrap_or_default(),
+    );
+    section.set_own_source(options.source_address.unwrap_or_default());
+    section.effective("addresses", reach.addresses);
+    if !reach.source.is_empty() {
+        section.effective("source_address", reach.source);
+    }
+    // A monitor without these options stays the same.
+    if reach != Reach::default() {
+        section.depends_on((reach.addresses, reach.source));
+    }
+    reach
 }
 
 /// Checks the rules between common options (2, 3, 6, 9).
@@ -209,6 +230,7 @@ fn entry(
     options: MonitorOptions,
     heartbeat_options: Option<SectionValue>,
     site: &SiteOptions,
+    reach: Reach,
     own: serde_json::Value,
     masked: Box<str>,
     mask: Mask,
@@ -255,6 +277,7 @@ fn entry(
         heartbeat_every: options.heartbeat_every_n_secs,
         heartbeat_options,
         checksum: String::new(),
+        reach: reach.shared(),
         labels: labels(options.display),
         own: masked,
         mask,
