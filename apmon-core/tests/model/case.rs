@@ -6,7 +6,7 @@ use crate::{
     play,
     setup::Edit::{self, Alarms, Channel, Email, Monitor, Rename},
     step::{
-        Answer::{Accepts, AcceptsAndHangs, Busy, BusyFor, Hangs, Refuses},
+        Answer::{Accepts, AcceptsAfter, AcceptsAndHangs, Busy, BusyFor, Hangs, Refuses},
         Apply,
         Condition::{self, Down, Silent, Up},
         Disk, End, Ending,
@@ -253,5 +253,24 @@ fn an_outage_that_is_over_is_sent_again_after_its_reminder() {
             edit(Alarms(0)),
             Receiver(0, Accepts),
         ]);
+    }
+}
+
+/// `pager` is owed an end and gets it, while `mail:ops`, under way to which the end is, is removed.
+#[test]
+fn a_service_that_is_sent_an_owed_end_does_not_get_it_in_place_of_another_channel() {
+    for answer in [AcceptsAfter(1), Refuses, Busy] {
+        for apply in [Apply::Reload, Apply::Restart(CRASH)] {
+            assert_no_complaints(&[
+                Receiver(1, AcceptsAfter(1)),
+                Target(1, Condition::Unknown),
+                wait(114.766),
+                edit(Channel(1)),
+                Target(1, Up),
+                edit(Edit::Option(1)),
+                Receiver(2, answer),
+                Step::Edit(Rename(1, 2), apply),
+            ]);
+        }
     }
 }
