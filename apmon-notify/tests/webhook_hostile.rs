@@ -94,3 +94,26 @@ async fn a_connection_is_used_for_the_next_request() {
     }
     assert_eq!(server.received().len(), 3);
 }
+
+/// Small devices receive webhooks too. An answer that is not read would be a delivery
+/// that is repeated.
+#[tokio::test]
+async fn a_receiver_that_breaks_the_rules_of_http_has_received_it() {
+    let many: String = (0..500).map(|at| format!("X-{at}: y\r\n")).collect();
+    for head in [
+        "X: a;\r\n b\r\n",
+        "Server : old\r\n",
+        "no header\r\n",
+        "X: \u{1}\r\n",
+        "My Server: old\r\n",
+        &many,
+    ] {
+        let text = format!("HTTP/1.1 200 OK\r\n{head}Content-Length: 0\r\n\r\n");
+        let server = Server::start(vec![Behaviour::AnswersAll(text)]);
+        assert_eq!(
+            post_to(&server).await.map_err(|error| error.to_string()),
+            Ok(()),
+            "{head}"
+        );
+    }
+}

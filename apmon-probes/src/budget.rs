@@ -116,6 +116,7 @@ struct Counts {
     total: Passed,
     has_answer: bool,
     flood: Option<Flood>,
+    asks_certificate: bool,
     /// The work since the last pause.
     turn: u64,
     pauses: u64,
@@ -158,6 +159,17 @@ impl Meter {
     /// may show another error for it.
     pub(crate) fn flood(&self) -> Option<Flood> {
         self.counts().flood
+    }
+
+    /// The server has asked for a certificate in the TLS handshake. No check has one.
+    pub(crate) fn certificate_asked(&self) {
+        self.counts().asks_certificate = true;
+    }
+
+    /// Whether the server has asked for a certificate. If it then refuses the
+    /// connection, that is why.
+    pub(crate) fn asks_certificate(&self) -> bool {
+        self.counts().asks_certificate
     }
 
     /// Whether the reader must pause now. The task is woken once timers have fired.

@@ -21,3 +21,13 @@ pub fn starttls(bytes: &[u8]) {
 pub fn http(bytes: &[u8]) {
     crate::http::fuzz(bytes);
 }
+
+/// Rewrites `bytes` as an answer in HTTP/1 that may break its rules.
+pub fn http_answer(bytes: &[u8]) {
+    crate::http::fuzz_answer(bytes);
+}
+
+/// Decodes `bytes` as a page: the value of its Content-Type, and the rest.
+pub fn page(bytes: &[u8]) {
+    crate::expect::fuzz(bytes);
+}

@@ -3,12 +3,15 @@
 
 pub(crate) mod body;
 pub(crate) mod carrier;
+mod cookies;
 mod exchange;
 pub(crate) mod judge;
+mod lenient;
 mod options;
 pub(crate) mod proxy;
 mod request;
 pub(crate) mod target;
+mod version;
 
 use std::sync::Arc;
 
@@ -17,20 +20,26 @@ use apmon_core::{
     config::Section,
 };
 use async_trait::async_trait;
+use hyper::header::HeaderValue;
 use url::Url;
 
-pub use self::options::HttpOptions;
 #[cfg(feature = "quic")]
-pub(crate) use self::options::Post;
-pub(crate) use self::options::{Plan, Transport};
+pub(crate) use self::lenient::MAX_HEAD;
 use self::{
     carrier::{Carrier, TcpCarrier},
+    cookies::Cookies,
     judge::HttpAnswer,
     target::Target,
 };
+pub use self::{options::HttpOptions, version::HttpVersion};
+pub(crate) use self::{
+    options::{Plan, Transport},
+    request::Hop,
+};
 use crate::{local::Local, recorder::CheckRecorder, tls::TlsOptions};
 
-const MAX_REDIRECTS: usize = 10;
+/// As many as Python's requests follows.
+const MAX_REDIRECTS: usize = 30;
 
 /// The kind `http`.
 #[derive(Debug)]
@@ -89,16 +98,31 @@ impl<C: Carrier> HttpProbe<C> {
     async fn check(&self, check: &Check, recorder: &mut CheckRecorder) -> Result<(), Failure> {
         let mut post = self.plan.post.as_ref();
         let mut moved: Option<Target> = None;
-        let mut visited: Vec<(Url, bool)> = Vec::new();
+        let mut visited: Vec<(Url, bool, Option<Box<HeaderValue>>)> = Vec::new();
+        let mut jar = Cookies::default();
         loop {
             let target = moved.as_ref().unwrap_or(&self.plan.target);
-            let answer = self
-                .carrier
-                .request(&self.plan, target, post, check, recorder, &self.local)
-                .await;
+            let cookies = jar.header(&target.url);
+            let hop = Hop {
+                plan: &self.plan,
+                target,
+                post,
+                cookies: cookies.as_deref(),
+            };
+            let answer = self.carrier.request(hop, check, recorder, &self.local).await;
             let (status, location) = match answer {
                 Ok(HttpAnswer::Accepted) => return Ok(()),
-                Ok(HttpAnswer::Redirect { status, location }) => (status, location),
+                Ok(HttpAnswer::WantsHttp1) => {
+                    return Err(protocol("request: the server demands HTTP/1.1".to_owned()));
+                }
+                Ok(HttpAnswer::Redirect {
+                    status,
+                    location,
+                    cookies,
+                }) => {
+                    jar.keep(&target.url, &cookies);
+                    (status, location)
+                }
                 Err(failure) if moved.is_none() => return Err(failure),
                 // The failure concerns another address than the monitor's.
                 Err(Failure { class, reason }) => {
@@ -106,7 +130,7 @@ impl<C: Carrier> HttpProbe<C> {
                     return Err(Failure::new(class, reason));
                 }
             };
-            visited.push((target.url.clone(), post.is_some()));
+            visited.push((target.url.clone(), post.is_some(), cookies));
             // 307 and 308 repeat the request (RFC 9110 section 15.4).
             if !matches!(status.as_u16(), 307 | 308) {
                 post = None;
@@ -121,9 +145,11 @@ impl<C: Carrier> HttpProbe<C> {
                 )));
             }
             check.step("redirect", || format!("to {}", next.shown()));
-            let loops = visited
-                .iter()
-                .any(|(url, posted)| *url == next.url && *posted == post.is_some());
+            // A server that has set a cookie may answer otherwise now.
+            let next_cookies = jar.header(&next.url);
+            let loops = visited.iter().any(|(url, posted, cookies)| {
+                *url == next.url && *posted == post.is_some() && *cookies == next_cookies
+            });
             if loops {
                 return Err(protocol(format!("redirects form a loop: {}", next.shown())));
             }
@@ -136,9 +162,10 @@ impl<C: Carrier> HttpProbe<C> {
 
     /// The target that `location` names, if a redirect may lead there.
     fn follow(&self, from: &Target, location: &str, recorder: &mut CheckRecorder) -> Result<Target, Failure> {
-        let next = from
+        let mut next = from
             .follow(location)
             .map_err(|text| protocol(format!("redirected to an invalid address: {text}")))?;
+        next.stay_at(&self.plan.target, &self.plan.tls);
         if C::TLS_ONLY && !next.is_tls() {
             return Err(protocol(format!(
                 "redirected to {}, which QUIC cannot reach",
@@ -164,6 +191,11 @@ impl<C: Carrier> HttpProbe<C> {
 pub(crate) fn fuzz(bytes: &[u8]) {
     std::hint::black_box(proxy::status(bytes));
     body::fuzz(bytes);
+}
+
+/// Rewrites `bytes` as an answer, for the fuzz target.
+pub(crate) fn fuzz_answer(bytes: &[u8]) {
+    lenient::fuzz(bytes);
 }
 
 fn protocol(reason: String) -> Failure {

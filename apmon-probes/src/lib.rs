@@ -75,7 +75,7 @@ pub mod fuzzing;
 use apmon_core::MonitorKind;
 
 pub use apmon_tls::Fingerprint;
-pub use http::{Http, HttpOptions};
+pub use http::{Http, HttpOptions, HttpVersion};
 pub use local::install;
 pub use payload::Encoding;
 pub use ping::{PacketCount, Percent, Ping, PingOptions};

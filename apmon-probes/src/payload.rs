@@ -115,7 +115,10 @@ pub(crate) fn read_expect(
             section.error("expect", "must not be empty");
             None
         }
-        Ok(bytes) => Some(Expect::of_bytes(bytes)),
+        Ok(bytes) => Some(match expect_type {
+            Encoding::Text => Expect::of_text(expect?.as_str()),
+            Encoding::Hex | Encoding::Base64 => Expect::of_bytes(&bytes),
+        }),
         Err(error) => {
             section.error("expect", error);
             None

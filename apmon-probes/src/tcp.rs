@@ -4,7 +4,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use apmon_core::{
-    Blueprint, Both, Check, Failure, Kind, Outcome, Phase, Probe, Secret,
+    Blueprint, Both, Check, Failure, FailureClass, Kind, Outcome, Phase, Probe, Secret,
     config::{Section, Text},
     errno,
 };
@@ -108,11 +108,15 @@ impl Kind for Tcp {
             false,
         );
         let endpoint = Endpoint::of(&url?, section, None)?;
+        let tls = match uses_tls {
+            true => Some(tls?),
+            false => None,
+        };
         let plan = Arc::new(Plan {
-            tls: match uses_tls {
-                true => Some(Box::new((tls::server_name(&endpoint.remote.host), tls?))),
-                false => None,
-            },
+            tls: tls.map(|tls| {
+                let name = tls.name_instead_of(tls::server_name(&endpoint.remote.host));
+                Box::new((name, tls))
+            }),
             starttls: options.starttls,
             endpoint,
             send,
@@ -207,7 +211,7 @@ async fn over_tls(
         check
             .within("send", sent)
             .await?
-            .map_err(|error| apmon_tls::failure("send", &error))?;
+            .map_err(|error| tls::failure("send", &error, stream.meter()))?;
         check.step("send", || format!("{} bytes", send.len()));
     }
     let mut search = Search::new(plan.expect.as_deref(), check);
@@ -217,13 +221,18 @@ async fn over_tls(
         return result;
     }
     recorder.stop();
-    if check.is_traced() {
-        let _ = tokio::time::timeout(
-            LINGER,
-            receive_over_tls(&mut stream, check, recorder, &mut search),
-        )
-        .await;
+    let asks_certificate = stream.meter().asks_certificate();
+    if check.is_traced() || asks_certificate {
+        let received = receive_over_tls(&mut stream, check, recorder, &mut search);
+        let result = tokio::time::timeout(LINGER, received).await;
         search.explain(check, "receive");
+        // In TLS 1.3 a server refuses a client after the handshake.
+        if let Ok(Err(failure)) = result
+            && asks_certificate
+            && failure.class == FailureClass::Tls
+        {
+            return Err(failure);
+        }
     }
     if plan.send.is_some() {
         let until = check.deadline().min(Instant::now() + LINGER);
@@ -262,13 +271,7 @@ async fn receive_over_tls(
             Ok(n) => n,
             // Many servers close without a close_notify alert.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(search.closed()),
-            Err(error) => {
-                let failed = || apmon_tls::failure("receive", &error);
-                return Err(stream
-                    .meter()
-                    .flood()
-                    .map_or_else(failed, |flood| flood.failure("receive")));
-            }
+            Err(error) => return Err(tls::failure("receive", &error, stream.meter())),
         };
         if search.seen() == 0 {
             recorder.done(Phase::FirstByte);

@@ -2,10 +2,13 @@
 
 mod options;
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{io, net::Ipv4Addr, sync::Arc};
 
-use apmon_core::{Check, Failure, Phase, Warning, WarningClass, config::Host};
-use apmon_tls::{Expiry, Trust, Verifier, client_config, describe, failure, quic_client_config};
+use apmon_core::{Check, Failure, FailureClass, Phase, Warning, WarningClass, config::Host};
+use apmon_tls::{
+    Expiry, NO_CERTIFICATE, Trust, Verifier, client_config, describe, quic_client_config, rustls_error,
+    watching_requests,
+};
 use rustls::{
     ClientConfig,
     pki_types::{CertificateDer, ServerName},
@@ -15,7 +18,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 pub use self::options::TlsOptions;
 use crate::{
-    budget::{Framing, Metered},
+    budget::{Framing, Meter, Metered},
     recorder::CheckRecorder,
 };
 
@@ -24,6 +27,8 @@ use crate::{
 pub(crate) struct Tls {
     trust: Arc<Trust>,
     warn_days: Option<u32>,
+    /// The name to ask for and to verify, instead of the host's own.
+    sni: Option<ServerName<'static>>,
     client: Arc<ClientConfig>,
 }
 
@@ -34,8 +39,31 @@ impl Tls {
         Self {
             trust,
             warn_days,
+            sni: None,
             client: Arc::new(client_config(verifier, protocols)),
         }
+    }
+
+    /// The same, but with another name for the monitor's own host.
+    pub(crate) fn named(self, sni: Option<ServerName<'static>>) -> Self {
+        Self { sni, ..self }
+    }
+
+    /// The same, but offering only `protocols`.
+    pub(crate) fn speaking(&self, protocols: &[&[u8]]) -> Self {
+        let mut client = (*self.client).clone();
+        client.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        Self {
+            trust: Arc::clone(&self.trust),
+            warn_days: self.warn_days,
+            sni: self.sni.clone(),
+            client: Arc::new(client),
+        }
+    }
+
+    /// The name to ask the monitor's own host for, whose name is `name`.
+    pub(crate) fn name_instead_of(&self, name: ServerName<'static>) -> ServerName<'static> {
+        self.sni.clone().unwrap_or(name)
     }
 
     /// Whether the server's identity is checked.
@@ -59,19 +87,19 @@ impl Tls {
         check: &Check,
         recorder: &mut CheckRecorder,
     ) -> Result<TlsStream<Metered<S>>, Failure> {
-        let connector = TlsConnector::from(Arc::clone(&self.client));
+        let (client, requests) = watching_requests(&self.client);
+        let connector = TlsConnector::from(client);
         let stream = Metered::wire(stream, Framing::tls());
         let meter = stream.meter().clone();
-        let stream = check
-            .within("tls", connector.connect(name, stream))
-            .await?
-            .map_err(|error| {
-                let failure = meter
-                    .flood()
-                    .map_or_else(|| failure("tls", &error), |flood| flood.failure("tls"));
-                check.step("tls", || failure.reason.clone());
-                failure
-            })?;
+        let result = check.within("tls", connector.connect(name, stream)).await?;
+        if requests.any() {
+            meter.certificate_asked();
+        }
+        let stream = result.map_err(|error| {
+            let failure = failure("tls", &error, &meter);
+            check.step("tls", || failure.reason.clone());
+            failure
+        })?;
         recorder.done(Phase::Tls);
         let (_, session) = stream.get_ref();
         let certificate = session.peer_certificates().and_then(|chain| chain.first());
@@ -112,6 +140,21 @@ impl Tls {
             };
             recorder.warn(Warning::degrades(WarningClass::Expiry, text));
         }
+    }
+}
+
+/// The failure of a handshake, or of a connection after it. The alert of a server
+/// that demands a certificate comes within the handshake or, in TLS 1.3, after it
+/// (RFC 8446 section 4.4.2.4).
+pub(crate) fn failure(step: &str, error: &io::Error, meter: &Meter) -> Failure {
+    if let Some(flood) = meter.flood() {
+        return flood.failure(step);
+    }
+    match rustls_error(error) {
+        Some(rustls::Error::AlertReceived(_)) if meter.asks_certificate() => {
+            Failure::new(FailureClass::Tls, format!("tls: {NO_CERTIFICATE}"))
+        }
+        _ => apmon_tls::failure(step, error),
     }
 }
 

@@ -70,8 +70,8 @@ async fn headers_and_passwords_go_to_no_other_origin() {
     assert_eq!(reason(&check(&near, LONG).await), "up");
     for _ in 0..2 {
         let request = here.recv().await.unwrap();
-        assert!(request.contains("x-token: s3cret"), "{request}");
-        assert!(request.contains("authorization: Basic"), "{request}");
+        assert!(request.contains("X-Token: s3cret"), "{request}");
+        assert!(request.contains("Authorization: Basic"), "{request}");
     }
     // The body of the request is not sent elsewhere either.
     let far = web("http", server, "/far").replace("://", "://me:s3cret@") + options;
@@ -88,7 +88,7 @@ async fn headers_and_passwords_go_to_no_other_origin() {
     assert_eq!(reason(&outcome), "up");
     let request = there.recv().await.unwrap();
     assert!(
-        !request.contains("s3cret") && !request.contains("authorization"),
+        !request.contains("s3cret") && !request.to_ascii_lowercase().contains("authorization"),
         "{request}"
     );
     assert!(!steps.contains("s3cret"), "{steps}");

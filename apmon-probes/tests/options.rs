@@ -70,6 +70,8 @@ fn valid_sections_are_accepted() {
         "type: http\naddress: https://10.0.0.1\nignore_ssl_expiry: ok",
         "type: http\naddress: http://10.0.0.1\nsend: '{}'\ncontent_type: application/json",
         "type: quic\naddress: https://fast.example.com/log\nsend: Test message",
+        "type: http\naddress: http://10.0.0.1\nssl_verify: no\nsni: www.example.com\nhost: '[::1]:80'",
+        "type: http\naddress: http://10.0.0.1\nhttp_version: 1.1",
     ] {
         assert_eq!(errors(&format!("{good}\nname: x")), [""; 0], "{good}");
     }
@@ -303,4 +305,44 @@ fn all_errors_of_a_section_are_reported_together() {
          content_type: text/html",
     );
     assert_eq!(all.len(), 5, "{all:#?}");
+}
+
+#[test]
+fn errors_in_names_and_versions_of_servers() {
+    for (options, message) in [
+        (
+            "host: a/b",
+            "6:11: monitor \"x\": \"host\" must be a host name, with :port if the server expects one in the Host header",
+        ),
+        (
+            "host: user@h",
+            "6:11: monitor \"x\": \"host\" must be a host name, with :port if the server expects one in the Host header",
+        ),
+        (
+            "host: h\nheaders: {Host: h}",
+            "6:5: monitor \"x\": \"host\" sets the Host header, which \"headers\" contains too",
+        ),
+        (
+            "sni: 192.0.2.1",
+            "6:10: monitor \"x\": \"sni\" must be a host name such as www.example.com, without a port",
+        ),
+        (
+            "http_version: 3",
+            "6:19: monitor \"x\": \"http_version\" must be 1.0, 1.1 or 2 (for HTTP/3, use type: quic)",
+        ),
+    ] {
+        one(&format!("type: http\naddress: https://h/\n{options}"), message);
+    }
+    one(
+        "type: quic\naddress: https://h/\nhttp_version: 2",
+        "6:5: monitor \"x\": \"http_version\" cannot be chosen: quic always speaks HTTP/3",
+    );
+    one(
+        "type: http\naddress: http://h/\nhttp_version: 2\nproxy: http://p:1",
+        "6:5: monitor \"x\": \"http_version\" must not be 2 for http:// through a proxy",
+    );
+    one(
+        "type: tcp\naddress: tcp://h:1\nsni: www.example.com",
+        "6:5: monitor \"x\": \"sni\" needs an address that begins with tls://, or starttls",
+    );
 }

@@ -190,25 +190,22 @@ fn tls_options_need_tls() {
         "ssl_verify: yes",
         "ssl_ca_file: root.pem",
         "ssl_expiry_warn_days: 9",
+        "sni: h.lan",
     ] {
         let key = option.split(':').next().unwrap();
-        for (section, needs) in [
-            (
-                "type: http\nname: x\naddress: http://h/",
-                "needs an address that begins with https://",
-            ),
-            (
-                "type: tcp\nname: x\naddress: tcp://h:1",
-                "needs an address that begins with tls://, or starttls",
-            ),
-        ] {
-            let error = site(&pki, "", &format!("{section}\n{option}"))
-                .map(|_| ())
-                .unwrap_err();
-            let text = error.to_string();
-            assert!(text.contains(&format!("\"{key}\" {needs}")), "{text}");
-        }
+        let section = format!("type: tcp\nname: x\naddress: tcp://h:1\n{option}");
+        let text = site(&pki, "", &section).map(|_| ()).unwrap_err().to_string();
+        let needs = format!("\"{key}\" needs an address that begins with tls://, or starttls");
+        assert!(text.contains(&needs), "{text}");
     }
+    // http:// may redirect to https://, but a pin is for the address itself.
+    let http = "type: http\nname: x\naddress: http://h/";
+    let options = "ssl_verify: yes\nssl_ca_file: root.pem\nssl_expiry_warn_days: 9\nsni: h.lan";
+    assert!(site(&pki, "", &format!("{http}\n{options}")).is_ok());
+    let pin = format!("{http}\nssl_fingerprint: {}", "0".repeat(64));
+    let text = site(&pki, "", &pin).map(|_| ()).unwrap_err().to_string();
+    let needs = "\"ssl_fingerprint\" needs an address that begins with https://";
+    assert!(text.contains(needs), "{text}");
     for (value, wanted) in [("0", "must be"), ("-1", "must be"), ("soon", "must be")] {
         let text = error(&pki, "", &format!("\nssl_expiry_warn_days: {value}"));
         assert!(

@@ -1,8 +1,15 @@
 //! Client configurations for TCP and QUIC.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
-use rustls::{ClientConfig, SupportedProtocolVersion, client::Resumption};
+use rustls::{
+    ClientConfig, SignatureScheme, SupportedProtocolVersion,
+    client::{ResolvesClientCert, Resumption},
+    sign::CertifiedKey,
+};
 
 use crate::{provider::provider, verifier::Verifier};
 
@@ -36,4 +43,38 @@ fn config(
     config.resumption = Resumption::disabled();
     config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     config
+}
+
+/// Whether a server has asked for a certificate.
+#[derive(Clone, Default, Debug)]
+pub struct CertificateRequests(Arc<AtomicBool>);
+
+impl CertificateRequests {
+    /// Whether there was a request.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl ResolvesClientCert for CertificateRequests {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.store(true, Ordering::Relaxed);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
+
+/// The same configuration for one connection, and whether its server asks for a
+/// certificate. It gets none: if it demands one, it ends the connection with an
+/// alert, in TLS 1.3 after the handshake.
+#[must_use]
+pub fn watching_requests(config: &ClientConfig) -> (Arc<ClientConfig>, CertificateRequests) {
+    let requests = CertificateRequests::default();
+    let mut config = config.clone();
+    config.client_auth_cert_resolver = Arc::new(requests.clone());
+    (Arc::new(config), requests)
 }

@@ -53,9 +53,15 @@ pub fn explain(error: &Error) -> Failure {
     Failure::new(FailureClass::Tls, reason)
 }
 
+/// The reason of a connection that the server ended for want of a certificate.
+pub const NO_CERTIFICATE: &str = "the server demands a client certificate, and apmon has none";
+
 /// The reason of a handshake that the server ended with `alert`.
 #[must_use]
 pub fn alert_reason(alert: AlertDescription) -> String {
+    if alert == AlertDescription::CertificateRequired {
+        return NO_CERTIFICATE.to_owned();
+    }
     let name = match alert.as_str() {
         Some(name) => words(name),
         None => format!("alert {}", u8::from(alert)),

@@ -48,8 +48,8 @@ mod words;
 pub mod fuzzing;
 
 pub use authority::{Authorities, NoAuthorities};
-pub use client::{client_config, quic_client_config};
-pub use failure::{alert_reason, explain, failure, rustls_error};
+pub use client::{CertificateRequests, client_config, quic_client_config, watching_requests};
+pub use failure::{NO_CERTIFICATE, alert_reason, explain, failure, rustls_error};
 pub use fingerprint::Fingerprint;
 pub use provider::provider;
 pub use summary::{CertificateSummary, Expiry, describe};

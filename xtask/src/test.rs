@@ -21,6 +21,7 @@ const NEEDED: &[Needed] = &[
     needed("/usr/lib/dovecot/pop3-login", "dovecot-pop3d"),
     needed("aiosmtpd", "python3-aiosmtpd"),
     needed("caddy", "caddy"),
+    needed("curl", "curl"),
     needed("faketime", "faketime"),
     needed("ip", "iproute2"),
     needed("openssl", "openssl"),

@@ -39,6 +39,9 @@ const HEAD_START: Duration = Duration::from_millis(300);
 /// The longest head of an answer.
 const MAX_HEAD: usize = 64 * 1024;
 
+/// The most headers of an answer.
+const MAX_HEADERS: usize = 1000;
+
 /// A connection, closed when this is dropped.
 pub(super) struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
@@ -76,6 +79,11 @@ impl Connection {
     ) -> Result<Self, RequestError> {
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(MAX_HEAD)
+            // A receiver that breaks the rules has received what it was sent.
+            .allow_spaces_after_header_name_in_responses(true)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .ignore_invalid_headers_in_responses(true)
+            .max_headers(MAX_HEADERS)
             .handshake(TokioIo::new(Bounded::new(stream)))
             .await
             .map_err(RequestError::Http)?;

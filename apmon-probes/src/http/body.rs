@@ -1,24 +1,38 @@
-//! The body of an answer: decompressed and searched as it arrives.
+//! The body of an answer: decompressed, decoded and searched as it arrives.
 
-mod gzip;
+mod coding;
 
 use std::{
     future::Future,
     io::{self, Write},
+    time::Duration,
 };
 
 use apmon_core::{Check, Failure, FailureClass, text::excerpt};
 use bytes::Bytes;
+use encoding_rs::Encoding;
 use hyper::{HeaderMap, StatusCode, header};
+use tokio::time::Instant;
 
-use self::gzip::{Gunzip, GzipError};
-use crate::{budget::MAX_FRAMES, expect::Search};
+use self::coding::{CodingError, Decoder, Encoded};
+use crate::{
+    budget::MAX_FRAMES,
+    expect::{Search, charset},
+};
 
 /// The number of pieces after which the other checks have a turn.
 const PIECES_AT_ONCE: u64 = 256;
 
 /// How much of a body is searched, after decompression.
 const MAX_BODY: usize = 4 * 1024 * 1024;
+
+/// How much more is read once the verdict stands, and for how long, to notice a body that
+/// breaks off.
+const MAX_REST: usize = 16 * 1024;
+const LINGER: Duration = Duration::from_millis(250);
+
+/// How much is kept of a body that may turn out not to be compressed.
+const MAX_KEPT: usize = 512;
 
 /// Why a body ended early.
 pub(crate) enum BodyError {
@@ -34,6 +48,31 @@ pub(crate) trait Pieces: Send {
     fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, BodyError>> + Send;
 }
 
+/// A body, and what is worth a note if the answer is right nevertheless.
+pub(crate) struct Watched<'a, P> {
+    pub(crate) pieces: &'a mut P,
+    /// How the body breaks off, if it does.
+    pub(crate) break_off: Option<String>,
+}
+
+impl<P: Pieces> Pieces for Watched<'_, P> {
+    async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        self.pieces.next().await.inspect_err(|error| {
+            let why = match error {
+                BodyError::Closed => "connection closed by the peer",
+                BodyError::Failed(failure) => failure.reason.trim_start_matches("request: "),
+            };
+            self.break_off = Some(format!("the body breaks off: {why}"));
+        })
+    }
+}
+
+/// The encoding that the headers declare for the text of a body.
+pub(crate) fn charset(headers: &HeaderMap) -> Option<&'static Encoding> {
+    let value = headers.get(header::CONTENT_TYPE)?;
+    charset::of_content_type(value.as_bytes())
+}
+
 /// Reads until the expected text has arrived.
 pub(crate) async fn receive(
     pieces: &mut impl Pieces,
@@ -42,11 +81,7 @@ pub(crate) async fn receive(
     search: &mut Search<'_>,
     check: &Check,
 ) -> Result<(), Failure> {
-    let of_status = |failure: Failure| {
-        let Failure { class, reason } = failure;
-        Failure::new(class, format!("{reason} (status {})", status.as_u16()))
-    };
-    let mut decompressor = Decompressor::new(headers, search)?;
+    let mut reader = Reader::new(headers, search);
     let mut count = 0;
     loop {
         if count > MAX_FRAMES {
@@ -60,34 +95,47 @@ pub(crate) async fn receive(
             tokio::task::yield_now().await;
         }
         let Ok(piece) = tokio::time::timeout_at(check.deadline(), pieces.next()).await else {
-            return Err(of_status(decompressor.search().late(check)));
+            return Err(reader.missing(status, |search| search.late(check)));
         };
-        match piece {
-            Ok(Some(piece)) => {
-                for slice in piece.chunks(decompressor.slice()) {
-                    match decompressor.feed(slice)? {
-                        Progress::Found => return Ok(()),
-                        Progress::Full => return Err(of_status(decompressor.search().too_long())),
-                        Progress::More if decompressor.pauses() => tokio::task::yield_now().await,
-                        Progress::More => {}
-                    }
-                }
-            }
-            Ok(None) => {
-                return match decompressor.end()? {
-                    Progress::Found => Ok(()),
-                    Progress::Full => Err(of_status(decompressor.search().too_long())),
-                    Progress::More => Err(of_status(decompressor.search().missing())),
+        let progress = match piece {
+            Ok(Some(piece)) => reader.feed(&piece).await?,
+            Ok(None) => match reader.end()? {
+                Progress::More => return Err(reader.missing(status, |search| search.missing())),
+                progress => progress,
+            },
+            Err(error) => {
+                // What came before it may hold what is expected.
+                return match (reader.end(), &error) {
+                    (Ok(Progress::Found), _) => Ok(()),
+                    (_, BodyError::Closed) => Err(reader.missing(status, |search| search.closed())),
+                    (_, BodyError::Failed(failure)) => Err(failure.clone()),
                 };
             }
-            // The rest did not arrive: cut off, garbled, or closed without a word.
-            Err(BodyError::Closed) => return Err(of_status(decompressor.search().closed())),
-            Err(BodyError::Failed(failure)) => return Err(failure),
+        };
+        match progress {
+            Progress::Found => return Ok(()),
+            Progress::Full if reader.sink.search.end() => return Ok(()),
+            Progress::Full => return Err(reader.missing(status, |search| search.too_long())),
+            Progress::More => {}
         }
     }
 }
 
+/// Reads a little more once the verdict stands: the body may break off.
+pub(crate) async fn rest(pieces: &mut impl Pieces, check: &Check) {
+    let until = check.deadline().min(Instant::now() + LINGER);
+    let (mut length, mut count) = (0, 0);
+    while length < MAX_REST && count < MAX_REST {
+        match tokio::time::timeout_at(until, pieces.next()).await {
+            Ok(Ok(Some(piece))) => length += piece.len(),
+            Ok(Ok(None) | Err(_)) | Err(_) => return,
+        }
+        count += 1;
+    }
+}
+
 /// The state of the search after a piece.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Progress {
     Found,
     /// The limit is reached; no more is read.
@@ -96,10 +144,15 @@ enum Progress {
 }
 
 /// Feeds the search with the decompressed body.
-struct Decompressor<'a, 'b> {
+struct Reader<'a, 'b> {
     sink: Sink<'a, 'b>,
     /// `None` if the body is not compressed.
-    gunzip: Option<Box<Gunzip>>,
+    decoder: Option<Box<Decoder>>,
+    /// All that came, while the body may turn out not to be compressed at all.
+    kept: Option<Vec<u8>>,
+    charset: Option<&'static Encoding>,
+    /// What is odd about the body and may be why nothing was found.
+    oddity: Option<String>,
 }
 
 /// The end of the decompressed bytes. It stops the decompression by an error: a
@@ -127,67 +180,116 @@ impl Write for Sink<'_, '_> {
     }
 }
 
-impl<'a, 'b> Decompressor<'a, 'b> {
-    fn new(headers: &HeaderMap, search: &'a mut Search<'b>) -> Result<Self, Failure> {
+impl<'a, 'b> Reader<'a, 'b> {
+    fn new(headers: &HeaderMap, search: &'a mut Search<'b>) -> Self {
         let sink = Sink { search, found: false };
-        let coding = headers.get(header::CONTENT_ENCODING).map(|value| {
-            String::from_utf8_lossy(value.as_bytes())
-                .trim()
-                .to_ascii_lowercase()
-        });
-        let gunzip = match coding.as_deref() {
-            None | Some("" | "identity") => None,
-            Some("gzip" | "x-gzip") => Some(Box::new(Gunzip::new())),
-            Some(other) => {
-                return Err(Failure::new(
-                    FailureClass::Protocol,
-                    format!(
-                        "the body is compressed as {}, which was not requested",
-                        excerpt(other, 40)
-                    ),
-                ));
+        let (decoder, oddity) = match Encoded::read(headers) {
+            Encoded::Plain => (None, None),
+            Encoded::As(coding) => (Some(Box::new(Decoder::new(coding))), None),
+            Encoded::Unknown(coding) => {
+                let coding = excerpt(&coding, 40);
+                let oddity = format!("Content-Encoding is {coding}, which apmon does not know");
+                (None, Some(oddity))
             }
         };
-        Ok(Self { sink, gunzip })
-    }
-
-    fn search(&self) -> &Search<'b> {
-        self.sink.search
-    }
-
-    /// How much may be fed at once. A few compressed bytes may mean much work.
-    fn slice(&self) -> usize {
-        match self.gunzip {
-            None => usize::MAX,
-            Some(_) => gzip::SLICE,
+        Self {
+            sink,
+            decoder,
+            kept: Some(Vec::new()),
+            charset: charset(headers),
+            oddity,
         }
     }
 
-    /// Whether the other checks must have a turn now. Reading pauses by itself.
-    fn pauses(&mut self) -> bool {
-        self.gunzip.as_mut().is_some_and(|gunzip| gunzip.pauses())
+    /// The failure of a body in which nothing was found.
+    fn missing(&mut self, status: StatusCode, why: impl FnOnce(&Search<'_>) -> Failure) -> Failure {
+        let Failure { class, reason } = why(self.sink.search);
+        let oddity = self.oddity.as_ref().map(|oddity| format!("; {oddity}"));
+        let (status, oddity) = (status.as_u16(), oddity.unwrap_or_default());
+        Failure::new(class, format!("{reason} (status {status}{oddity})"))
     }
 
-    fn feed(&mut self, slice: &[u8]) -> Result<Progress, Failure> {
-        let result = match &mut self.gunzip {
-            None => self.sink.write_all(slice).map_err(GzipError::Io),
-            Some(gunzip) => gunzip.feed(slice, &mut self.sink),
-        };
-        self.fed(result)
+    /// Reads the next piece of the body.
+    async fn feed(&mut self, piece: &[u8]) -> Result<Progress, Failure> {
+        let (mut rest, mut more) = (piece, false);
+        while !rest.is_empty() || more {
+            let Some(decoder) = &mut self.decoder else {
+                let result = self.sink.write_all(rest).map_err(CodingError::Sink);
+                return self.fed(result);
+            };
+            let result = decoder.step(rest, &mut self.sink);
+            let pauses = decoder.pauses();
+            match result {
+                Ok(step) => (rest, more) = (&rest[step.taken..], step.more),
+                Err(_) if self.is_plain(piece) => return self.begin_anew(piece),
+                Err(error) => return self.fed(Err(error)),
+            }
+            match self.fed(Ok(()))? {
+                Progress::More if pauses => tokio::task::yield_now().await,
+                Progress::More => {}
+                progress => return Ok(progress),
+            }
+        }
+        self.kept = self.kept.take().and_then(|mut kept| {
+            kept.extend_from_slice(&piece[..piece.len().min(MAX_KEPT)]);
+            (self.decoder.is_some() && kept.len() < MAX_KEPT).then_some(kept)
+        });
+        Ok(Progress::More)
     }
 
+    /// Nothing more follows.
     fn end(&mut self) -> Result<Progress, Failure> {
-        let result = match &mut self.gunzip {
+        let result = match &mut self.decoder {
             None => Ok(()),
-            Some(gunzip) => gunzip.end(&mut self.sink),
+            Some(decoder) => decoder.end(&mut self.sink),
         };
+        if result.is_err() && self.is_plain(b"") {
+            self.begin_anew(b"")?;
+        }
+        let progress = match self.decoder {
+            None => self.fed(Ok(())),
+            Some(_) => self.fed(result),
+        };
+        self.sink.found |= self.sink.search.end();
+        match self.sink.found {
+            true => Ok(Progress::Found),
+            false => progress,
+        }
+    }
+
+    /// Whether a body that cannot be decompressed is plain text: all that came, of which
+    /// `piece` is the last.
+    fn is_plain(&self, piece: &[u8]) -> bool {
+        let Some(kept) = &self.kept else {
+            return false;
+        };
+        let early = self
+            .decoder
+            .as_ref()
+            .is_some_and(|decoder| decoder.fed() <= MAX_KEPT as u64);
+        let is_text = |byte: &u8| !byte.is_ascii_control() || byte.is_ascii_whitespace();
+        early && kept.iter().chain(piece).take(MAX_KEPT).all(is_text)
+    }
+
+    /// Searches the body as it is.
+    fn begin_anew(&mut self, piece: &[u8]) -> Result<Progress, Failure> {
+        if let Some(decoder) = self.decoder.take() {
+            let coding = decoder.coding().as_str();
+            self.oddity = Some(format!(
+                "the body is not {coding}, although Content-Encoding says so"
+            ));
+        }
+        self.sink.search.restart(self.charset);
+        self.sink.found = false;
+        let bytes = [&self.kept.take().unwrap_or_default(), piece].concat();
+        let result = self.sink.write_all(&bytes).map_err(CodingError::Sink);
         self.fed(result)
     }
 
-    fn fed(&self, result: Result<(), GzipError>) -> Result<Progress, Failure> {
+    fn fed(&self, result: Result<(), CodingError>) -> Result<Progress, Failure> {
         match result {
             _ if self.sink.found => Ok(Progress::Found),
-            _ if self.search().seen() >= MAX_BODY => Ok(Progress::Full),
+            _ if self.sink.search.seen() >= MAX_BODY => Ok(Progress::Full),
             Ok(()) => Ok(Progress::More),
             Err(error) => Err(Failure::new(
                 FailureClass::Protocol,
@@ -197,28 +299,9 @@ impl<'a, 'b> Decompressor<'a, 'b> {
     }
 }
 
-/// Decompresses `bytes`, cut in two, for the fuzz target.
+/// Decompresses `bytes`, for the fuzz target.
 pub(crate) fn fuzz(bytes: &[u8]) {
-    struct Nowhere(usize);
-    impl Write for Nowhere {
-        fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-            self.0 += piece.len();
-            assert!(self.0 <= MAX_BODY + 1024 * gzip::SLICE, "more than is read");
-            if self.0 > MAX_BODY {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            Ok(piece.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let (one, other) = bytes.split_at(bytes.len() / 2);
-    let (mut gunzip, mut nowhere) = (Gunzip::new(), Nowhere(0));
-    let mut slices = one.chunks(gzip::SLICE).chain(other.chunks(gzip::SLICE));
-    let _ = slices
-        .try_for_each(|slice| gunzip.feed(slice, &mut nowhere))
-        .and_then(|()| gunzip.end(&mut nowhere));
+    coding::fuzz(bytes);
 }
 
 #[cfg(test)]
@@ -246,8 +329,8 @@ mod tests {
 
     async fn search(body: &[u8], piece: usize, coding: &'static str) -> Result<(), String> {
         let check = crate::recorder::check(Duration::from_secs(20));
-        let expect = Expect::of_bytes(b"needle".to_vec());
-        let mut search = Search::new(Some(&expect), &check);
+        let expect = Expect::of_text("needle");
+        let mut search = Search::of_page(Some(&expect), None, &check);
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_ENCODING, coding.parse().unwrap());
         let mut given = Given(body.chunks(piece).map(Bytes::copy_from_slice).collect());
@@ -277,14 +360,83 @@ mod tests {
 
     #[tokio::test]
     async fn an_invalid_or_truncated_gzip_is_named() {
-        let reason = search(b"not packed at all, though it says so", 5, "gzip")
-            .await
-            .unwrap_err();
-        assert!(reason.starts_with("the body is not valid gzip: "), "{reason}");
-        let whole = compressed(b"some hay");
+        let whole = compressed(&[&b"some hay"[..], &(0..=255).collect::<Vec<u8>>().repeat(9)].concat());
         let reason = search(&whole[..whole.len() - 4], 5, "gzip").await.unwrap_err();
         assert!(reason.starts_with("the body is not valid gzip: "), "{reason}");
-        let reason = search(b"x", 1, "br").await.unwrap_err();
-        assert_eq!(reason, "the body is compressed as br, which was not requested");
+        let mut broken = whole.clone();
+        broken[20] ^= 0xff;
+        let reason = search(&broken, 5, "gzip").await.unwrap_err();
+        assert!(reason.starts_with("the body is not valid gzip: "), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_not_compressed_as_it_says_is_searched_as_it_is() {
+        for coding in ["gzip", "deflate", "br", "zstd", "none", "utf-8", "gzip, br", ""] {
+            for piece in [1, 5, 4096] {
+                for page in ["needle", "<html><p>a needle</p></html>", "Gr\u{fc}n: needle\r\n"] {
+                    search(page.as_bytes(), piece, coding).await.unwrap();
+                    let long = format!("{page}{}", "hay ".repeat(5000));
+                    search(long.as_bytes(), piece, coding).await.unwrap();
+                    let last = format!("<p>{}{page}", "hay ".repeat(5000));
+                    search(last.as_bytes(), piece, coding).await.unwrap();
+                }
+            }
+        }
+        for (coding, words) in [
+            (
+                "gzip",
+                "; the body is not gzip, although Content-Encoding says so",
+            ),
+            ("zstd", "; Content-Encoding is zstd, which apmon does not know"),
+            ("none", ""),
+        ] {
+            let reason = search(b"<p>some hay</p>", 5, coding).await.unwrap_err();
+            let wanted = format!("\"needle\" not found in 15 bytes (status 200{words})");
+            assert_eq!(reason, wanted);
+        }
+    }
+
+    /// A body that ends with an error.
+    struct Broken(Vec<Bytes>, Option<BodyError>);
+
+    impl Pieces for Broken {
+        async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+            match self.0.pop() {
+                Some(piece) => Ok(Some(piece)),
+                None => self.1.take().map_or(Ok(None), Err),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_a_note_once_the_verdict_stands() {
+        let check = crate::recorder::check(Duration::from_secs(20));
+        let reset = || Failure::new(FailureClass::Reset, "request: connection reset by the peer");
+        for (error, note) in [
+            (None, None),
+            (
+                Some(BodyError::Closed),
+                Some("the body breaks off: connection closed by the peer"),
+            ),
+            (
+                Some(BodyError::Failed(reset())),
+                Some("the body breaks off: connection reset by the peer"),
+            ),
+        ] {
+            let mut broken = Broken(vec![Bytes::from_static(b"x"); 3], error);
+            let mut body = Watched {
+                pieces: &mut broken,
+                break_off: None,
+            };
+            rest(&mut body, &check).await;
+            assert_eq!(body.break_off.as_deref(), note);
+        }
+        // Much more is not read for it.
+        let mut broken = Broken(
+            vec![Bytes::from_static(&[b'x'; 4096]); 9],
+            Some(BodyError::Closed),
+        );
+        rest(&mut broken, &check).await;
+        assert_eq!(broken.0.len(), 5);
     }
 }

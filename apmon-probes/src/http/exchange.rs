@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use apmon_core::{Check, Failure, FailureClass, errno, text::excerpt};
+use apmon_core::{Check, Failure, FailureClass, text::excerpt};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
@@ -23,14 +23,17 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{
     body::{BodyError, Pieces},
     judge::{ExpectedAnswer, HttpAnswer},
+    lenient::{Lenient, MAX_HEAD, MAX_HEADERS, Oddities, Unreadable},
 };
 use crate::{
     budget::{Meter, Metered},
     recorder::CheckRecorder,
+    tls,
 };
 
-/// The longest head of an answer.
-const MAX_HEAD: usize = 64 * 1024;
+/// What a head may grow by when it is written anew: a carriage return and a blank for each
+/// line, and the length.
+const MAX_GROWTH: usize = 4 * 1024;
 
 /// Sends `request` over `stream` and judges the answer, in HTTP/1.1.
 pub(crate) async fn by_http1(
@@ -41,8 +44,13 @@ pub(crate) async fn by_http1(
     recorder: &mut CheckRecorder,
 ) -> Result<HttpAnswer, Failure> {
     let meter = stream.meter().clone();
+    let stream = Lenient::new(stream);
+    let oddities = stream.oddities();
     let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(MAX_HEAD)
+        .max_buf_size(MAX_HEAD + MAX_GROWTH)
+        .max_headers(MAX_HEADERS + 1)
+        // Some devices know no names in lower case.
+        .title_case_headers(true)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| failure(&error, &meter))?;
@@ -51,6 +59,7 @@ pub(crate) async fn by_http1(
     converse(
         connection,
         sender.send_request(request),
+        &oddities,
         expected,
         check,
         recorder,
@@ -79,6 +88,7 @@ pub(crate) async fn by_http2(
     converse(
         connection,
         sender.send_request(request),
+        &Oddities::default(),
         expected,
         check,
         recorder,
@@ -89,15 +99,21 @@ pub(crate) async fn by_http2(
 async fn converse<C: Future + Send>(
     mut connection: DrivenConnection<'_, C>,
     answer: impl Future<Output = hyper::Result<Response<Incoming>>>,
+    oddities: &Oddities,
     expected: ExpectedAnswer<'_>,
     check: &Check,
     recorder: &mut CheckRecorder,
 ) -> Result<HttpAnswer, Failure> {
-    let answer = check
-        .within("request", connection.beside(answer))
-        .await?
-        .map_err(|error| failure(&error, &connection.meter))?;
+    let answer = match check.within("request", connection.beside(answer)).await? {
+        Ok(answer) => answer,
+        Err(error) if wants_http1(&error) => return Ok(HttpAnswer::WantsHttp1),
+        Err(error) => return Err(failure(&error, &connection.meter)),
+    };
     connection.meter.answer_begins();
+    let odd = oddities.words();
+    if !odd.is_empty() {
+        check.step("answer", || format!("not strictly HTTP: {}", odd.join(", ")));
+    }
     let (head, body) = answer.into_parts();
     let mut frames = Frames { connection, body };
     expected
@@ -234,11 +250,23 @@ fn is_end(error: &hyper::Error) -> bool {
         || io_of(error).is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof)
 }
 
+/// Whether the server answers this request in HTTP/1.1 alone (RFC 9113 section 7).
+fn wants_http1(error: &hyper::Error) -> bool {
+    cause::<h2::Error>(error).and_then(h2::Error::reason) == Some(h2::Reason::HTTP_1_1_REQUIRED)
+}
+
 /// The failure of a request. A flood is known to the meter alone: hyper's errors
 /// lose it.
 fn failure(error: &hyper::Error, meter: &Meter) -> Failure {
     if let Some(flood) = meter.flood() {
         return flood.failure("request");
+    }
+    let io = io_of(error);
+    let unreadable = io
+        .and_then(io::Error::get_ref)
+        .and_then(|inner| inner.downcast_ref());
+    if let Some(unreadable) = unreadable {
+        return unreadable_failure(unreadable);
     }
     if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
         return Failure::new(
@@ -249,17 +277,20 @@ fn failure(error: &hyper::Error, meter: &Meter) -> Failure {
     if error.is_parse() {
         return Failure::new(
             FailureClass::Protocol,
-            format!("request: the answer is not HTTP ({error})"),
+            format!("request: the answer is not valid HTTP ({error})"),
         );
     }
-    match io_of(error) {
-        Some(io) if io.raw_os_error().is_some() => errno::failure("request", io),
-        Some(io) => apmon_tls::failure("request", io),
+    match io {
+        Some(io) => tls::failure("request", io, meter),
         None => match cause::<h2::Error>(error) {
             Some(error) => of_http2(error),
             None => Failure::new(FailureClass::Protocol, format!("request: {error}")),
         },
     }
+}
+
+fn unreadable_failure(error: &Unreadable) -> Failure {
+    Failure::new(FailureClass::Protocol, format!("request: {error}"))
 }
 
 fn of_http2(error: &h2::Error) -> Failure {

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use apmon_core::{
-    Check, Failure, FailureClass, Phase,
+    Check, Failure, FailureClass, Phase, Warning, WarningClass,
     config::StatusRange,
     text::{excerpt, without_userinfo},
 };
 use hyper::{
     StatusCode,
-    header::{self, HeaderMap},
+    header::{self, HeaderMap, HeaderValue},
 };
+use percent_encoding::{CONTROLS, percent_encode};
 
-use super::body::{self, Pieces};
+use super::body::{self, Pieces, Watched};
 use crate::{
     expect::{Expect, Search},
     recorder::CheckRecorder,
@@ -34,8 +35,14 @@ pub(crate) struct ExpectedAnswer<'a> {
 pub(crate) enum HttpAnswer {
     /// The answer is as expected.
     Accepted,
-    /// The server redirects to another address.
-    Redirect { status: StatusCode, location: String },
+    /// The server redirects to another address, and may set cookies.
+    Redirect {
+        status: StatusCode,
+        location: String,
+        cookies: Vec<HeaderValue>,
+    },
+    /// The server answers this request in HTTP/1.1 alone.
+    WantsHttp1,
 }
 
 impl ExpectedAnswer<'_> {
@@ -53,24 +60,44 @@ impl ExpectedAnswer<'_> {
         let listed = self.statuses.iter().any(|range| range.has(status.as_u16()));
         // A redirect status that is expected is an answer.
         if !listed && let Some(location) = moved(status, headers) {
-            return Ok(HttpAnswer::Redirect { status, location });
+            let cookies = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
+            return Ok(HttpAnswer::Redirect {
+                status,
+                location,
+                cookies,
+            });
         }
-        let mut search = Search::new(self.body, check);
+        let mut search = Search::of_page(self.body, body::charset(headers), check);
+        let mut body = Watched {
+            pieces,
+            break_off: None,
+        };
         let wrong = self.wrong(status, listed);
         if self.body.is_some() && wrong.is_none() {
-            let result = body::receive(pieces, headers, status, &mut search, check).await;
+            let result = body::receive(&mut body, headers, status, &mut search, check).await;
             recorder.done(Phase::Transfer);
             search.explain(check, "body");
-            return result.map(|()| HttpAnswer::Accepted);
+            result?;
+            recorder.stop();
+        } else {
+            recorder.stop();
+            if check.is_traced() {
+                // What comes now decides nothing, nor does how it ends.
+                let rest = body::receive(&mut body, headers, status, &mut search, check);
+                let _ = tokio::time::timeout(LINGER, rest).await;
+                search.explain(check, "body");
+            }
+            if let Some(failure) = wrong {
+                return Err(failure);
+            }
         }
-        recorder.stop();
-        if check.is_traced() {
-            // What comes now decides nothing, nor does how it ends.
-            let rest = body::receive(pieces, headers, status, &mut search, check);
-            let _ = tokio::time::timeout(LINGER, rest).await;
-            search.explain(check, "body");
+        if body.break_off.is_none() {
+            body::rest(&mut body, check).await;
         }
-        wrong.map_or(Ok(HttpAnswer::Accepted), Err)
+        if let Some(note) = body.break_off {
+            recorder.warn(Warning::note(WarningClass::Incomplete, note));
+        }
+        Ok(HttpAnswer::Accepted)
     }
 
     /// What is wrong with a status, if anything.
@@ -90,8 +117,17 @@ fn moved(status: StatusCode, headers: &HeaderMap) -> Option<String> {
     if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;
     }
-    let location = headers.get(header::LOCATION)?;
-    Some(String::from_utf8_lossy(location.as_bytes()).into_owned())
+    let location = headers.get(header::LOCATION)?.as_bytes();
+    // One that is empty leads nowhere.
+    (!location.is_empty()).then(|| as_url(location))
+}
+
+/// A URL whose bytes may be in any encoding: the server gets back what it sent.
+fn as_url(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => percent_encode(bytes, CONTROLS).to_string(),
+    }
 }
 
 fn head(status: StatusCode, headers: &HeaderMap) -> String {

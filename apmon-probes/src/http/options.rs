@@ -15,7 +15,7 @@ use hyper::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{proxy::Proxy, target::Target};
+use super::{proxy::Proxy, target::Target, version::HttpVersion};
 use crate::{
     expect::Expect,
     one_or_many::OneOrMany,
@@ -39,7 +39,7 @@ const RESERVED: &[&str] = &[
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 pub struct HttpOptions {
     /// Text that must appear in the body (in its first 4 MiB, uncompressed),
-    /// case-sensitive; the status then does not matter unless `expect_status` is
+    /// case-sensitive, whatever encoding the page has; the status then does not matter unless `expect_status` is
     /// given. Without either the status must be 200.
     pub expect: Option<Text>,
     /// The accepted statuses: `200`, `200-299`, or a list of these. With `expect`,
@@ -63,6 +63,17 @@ pub struct HttpOptions {
     /// addition.)
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, Secret>,
+    /// The name of the server, if the address is one node of many: it is sent in the
+    /// Host header as it is written here (with `:port` if the server expects one there),
+    /// and is the name that TLS asks for and verifies. A redirect to this name leads to
+    /// the same node. Default: host and port of the address. (An addition.)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<Text>,
+    /// The version of HTTP to speak: `1.0`, `1.1` or `2`; over `http`, `2` means HTTP/2
+    /// from the first byte. Default: for `https` HTTP/2 if the server chooses it, else
+    /// HTTP/1.1. Not for `quic`. (An addition.)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_version: Option<HttpVersion>,
     /// The HTTP proxy to use: `http://host:port`, with `user:password@` before the
     /// host if it needs a login. Default: none, whatever the environment says. Not
     /// for `quic`. (An addition.)
@@ -88,6 +99,7 @@ pub(crate) struct Plan {
     pub(crate) proxy: Option<Proxy>,
     pub(crate) expect: Option<Expect>,
     pub(crate) statuses: Vec<StatusRange>,
+    pub(crate) version: Option<HttpVersion>,
     pub(crate) tls: Tls,
 }
 
@@ -127,7 +139,7 @@ impl HttpOptions {
         let speaks_tls = url.as_ref().is_none_or(|url| url.scheme() == "https");
         let tls = tls.plan(
             section,
-            &[b"h2", b"http/1.1"],
+            HttpVersion::protocols(self.http_version),
             (!speaks_tls).then_some("needs an address that begins with https://"),
             true,
         );
@@ -148,13 +160,32 @@ impl HttpOptions {
             },
             None => None,
         };
-        let target = match Target::new(url, resolve) {
+        if section.has("http_version") && transport == Transport::Quic {
+            section.misplaced("http_version", "cannot be chosen: quic always speaks HTTP/3");
+        } else if HttpVersion::is_2(self.http_version) && proxy.is_some() && !speaks_tls {
+            section.misplaced("http_version", "must not be 2 for http:// through a proxy");
+        }
+        let mut target = match Target::new(url, resolve) {
             Ok(target) => target,
             Err(text) => {
                 section.error("address", text);
                 return None;
             }
         };
+        if let Some(name) = &self.host {
+            if headers.contains_key(header::HOST) {
+                section.misplaced("host", "sets the Host header, which \"headers\" contains too");
+            }
+            target = match target.called(name.as_str()) {
+                Ok(target) => target,
+                Err(text) => {
+                    section.error("host", text);
+                    return None;
+                }
+            };
+        }
+        let tls = tls?;
+        target.tls = target.tls.map(|name| tls.name_instead_of(name));
         let post = match self.send {
             None => None,
             Some(send) => Some(Post {
@@ -169,7 +200,8 @@ impl HttpOptions {
             proxy,
             expect: self.expect.as_ref().map(Expect::new),
             statuses: self.expect_status,
-            tls: tls?,
+            version: self.http_version,
+            tls,
         })
     }
 

@@ -100,7 +100,7 @@ impl Proxy {
         stream.write_all(&request).await?;
         let mut answer = Vec::new();
         // Byte by byte: what follows the head belongs to TLS.
-        while !answer.ends_with(b"\r\n\r\n") {
+        while !answer.ends_with(b"\n\r\n") && !answer.ends_with(b"\n\n") {
             if answer.len() == MAX_ANSWER {
                 let words = format!("the answer does not end within {MAX_ANSWER} bytes");
                 return Err(io::Error::new(io::ErrorKind::InvalidData, words));
@@ -119,11 +119,11 @@ pub(crate) struct Status {
 
 /// Reads `HTTP/1.1 200 Connection established`.
 pub(crate) fn status(answer: &[u8]) -> Status {
-    let line = answer.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let line = String::from_utf8_lossy(line).into_owned();
+    let line = answer.split(|byte| matches!(byte, b'\r' | b'\n')).next();
+    let line = String::from_utf8_lossy(line.unwrap_or_default()).into_owned();
     let code = line
         .strip_prefix("HTTP/1.")
-        .and_then(|rest| rest.split(' ').nth(1))
+        .and_then(|rest| rest.split_ascii_whitespace().nth(1))
         .filter(|code| code.len() == 3)
         .and_then(|code| code.parse().ok());
     Status { line, code }
@@ -139,6 +139,7 @@ mod tests {
         assert_eq!(code("HTTP/1.1 200 Connection established\r\n\r\n"), Some(200));
         assert_eq!(code("HTTP/1.0 407 Who are you?\r\nX: y\r\n\r\n"), Some(407));
         assert_eq!(code("HTTP/1.1 200\r\n\r\n"), Some(200));
+        assert_eq!(code("HTTP/1.0  200 OK\n\n"), Some(200));
         for garbage in ["", "HTTP/1.1", "SSH-2.0-x\r\n", "HTTP/1.1 20 x", "HTTP/1.1 abc"] {
             assert_eq!(code(garbage), None, "{garbage}");
         }

@@ -16,7 +16,10 @@ use percent_encoding::percent_decode_str;
 use rustls::pki_types::ServerName;
 use url::{Position, Url};
 
-use crate::{endpoint::Endpoint, tls};
+use crate::{
+    endpoint::Endpoint,
+    tls::{self, Tls},
+};
 
 /// An address, taken apart once for all requests.
 pub(crate) struct Target {
@@ -26,7 +29,10 @@ pub(crate) struct Target {
     pub(crate) tls: Option<ServerName<'static>>,
     /// Path and query (RFC 9112 section 3.2.1).
     pub(crate) path: Uri,
+    /// What the request calls the server.
     pub(crate) host: HeaderValue,
+    /// Where a proxy is to connect to.
+    authority: HeaderValue,
     pub(crate) authorization: Option<HeaderValue>,
     /// Whether it is the server that redirected here, which may see what was sent
     /// to the first.
@@ -39,7 +45,7 @@ impl Target {
         let host = url.host_str().and_then(Host::parse).ok_or("has no host")?;
         let port = url.port_or_known_default().ok_or("has no port")?;
         let path = url[Position::BeforePath..Position::AfterQuery].parse();
-        let authority = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]);
+        let host_header = authority(&url)?;
         Ok(Self {
             tls: (url.scheme() == "https").then(|| tls::server_name(&host)),
             endpoint: Endpoint {
@@ -47,16 +53,60 @@ impl Target {
                 port,
             },
             path: path.map_err(|_| "has a path that HTTP cannot carry")?,
-            host: authority.map_err(|_| "has a host that HTTP cannot carry")?,
+            authority: host_header.clone(),
+            host: host_header,
             authorization: basic(&url),
             is_same_server: true,
             url,
         })
     }
 
+    /// Calls the server at this address by another name: `host` or `host:port`. An
+    /// error is in words that follow `"host" `.
+    pub(crate) fn called(mut self, name: &str) -> Result<Self, &'static str> {
+        const EXPECTED: &str = "must be a host name, with :port if the server expects one in the Host header";
+        let named = Url::parse(&format!("{}://{name}/", self.url.scheme())).map_err(|_| EXPECTED)?;
+        let is_host = named[Position::BeforeHost..Position::AfterPort].len() + self.url.scheme().len() + 4
+            == named.as_str().len();
+        let host = named
+            .host_str()
+            .and_then(Host::parse)
+            .filter(|_| is_host)
+            .ok_or(EXPECTED)?;
+        self.url.set_host(named.host_str()).map_err(|_| EXPECTED)?;
+        self.url.set_port(named.port()).map_err(|()| EXPECTED)?;
+        self.host = authority(&self.url).map_err(|_| EXPECTED)?;
+        self.tls = self.tls.map(|_| tls::server_name(&host));
+        Ok(self)
+    }
+
+    /// Connects to the server at `node`, one of many that have the same name, if this
+    /// is its name, and asks it for the name that `tls` says.
+    pub(crate) fn stay_at(&mut self, node: &Self, tls: &Tls) {
+        if self.url.host() != node.url.host() {
+            return;
+        }
+        self.tls = self.tls.take().map(|name| tls.name_instead_of(name));
+        if node.authority != node.host {
+            self.endpoint.remote.host.clone_from(&node.endpoint.remote.host);
+            if self.port() == node.port() {
+                self.endpoint.port = node.endpoint.port;
+            }
+            let authority = format!("{}:{}", self.endpoint.remote.host, self.endpoint.port);
+            if let Ok(authority) = HeaderValue::from_str(&authority) {
+                self.authority = authority;
+            }
+        }
+    }
+
+    /// The port in the URL, which need not be that of the connection.
+    fn port(&self) -> Option<u16> {
+        self.url.port_or_known_default()
+    }
+
     /// The absolute URI, with `host` instead of its own if given.
     pub(crate) fn absolute(&self, host: Option<&HeaderValue>) -> Uri {
-        let host = host.unwrap_or(&self.host);
+        let host = host.unwrap_or(&self.authority);
         let authority = Authority::try_from(host.as_bytes());
         let mut parts = self.path.clone().into_parts();
         parts.scheme = Some(match self.is_tls() {
@@ -95,7 +145,7 @@ impl Target {
             return Err(format!("{ip} is an {is} address, but address_family is {wanted}"));
         }
         let upgraded = next.url.host() == self.url.host()
-            && (self.endpoint.port, next.endpoint.port) == (80, 443)
+            && (self.port(), next.port()) == (Some(80), Some(443))
             && next.is_tls();
         next.is_same_server = upgraded || next.url.origin() == self.url.origin();
         if next.authorization.is_none() && next.is_same_server {
@@ -108,6 +158,12 @@ impl Target {
     pub(crate) fn shown(&self) -> String {
         excerpt(&without_userinfo(self.url.as_str()), 120)
     }
+}
+
+/// Host and port of a URL, as the Host header shows them.
+fn authority(url: &Url) -> Result<HeaderValue, &'static str> {
+    HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort])
+        .map_err(|_| "has a host that HTTP cannot carry")
 }
 
 /// The `Authorization` header for user name and password of a URL (RFC 7617).

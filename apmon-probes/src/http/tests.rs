@@ -24,6 +24,7 @@ fn probe(url: &str) -> HttpProbe<TcpCarrier> {
             headers: HeaderMap::new(),
             proxy: None,
             statuses: Vec::new(),
+            version: None,
             tls: Tls::new(Trust::default(), None, &[]),
         }),
         local: Arc::default(),
@@ -39,7 +40,13 @@ async fn a_waiting_check_takes_little_memory() {
     assert!(size < 1_536, "{size}");
     // What follows the connection is boxed.
     let (stream, _peer) = duplex(64);
-    let request = probe.plan.compose(&probe.plan.target, None, Version::HTTP_11);
+    let hop = Hop {
+        plan: &probe.plan,
+        target: &probe.plan.target,
+        post: None,
+        cookies: None,
+    };
+    let request = hop.compose(Version::HTTP_11);
     let expected = probe.plan.expected();
     let size = size_of_val(&exchange::by_http1(
         Metered::wire(stream, Framing::http1()),

@@ -20,11 +20,10 @@ use crate::{
     budget::{Flood, MAX_BYTES, MAX_EMPTY, MAX_FRAMES, MAX_HEAD, Meter, Passed},
     endpoint::Endpoint,
     http::{
-        Plan, Post,
+        Hop,
         body::{BodyError, Pieces},
         carrier::Carrier,
         judge::HttpAnswer,
-        target::Target,
     },
     local::Local,
     recorder::CheckRecorder,
@@ -52,28 +51,25 @@ impl Carrier for QuicCarrier {
 
     async fn request(
         &self,
-        plan: &Plan,
-        target: &Target,
-        post: Option<&Post>,
+        hop: Hop<'_>,
         check: &Check,
         recorder: &mut CheckRecorder,
         local: &Local,
     ) -> Result<HttpAnswer, Failure> {
-        let to = target.endpoint.resolve(check, recorder, local).await?;
-        Box::pin(request(plan, &self.0, to, target, post, check, recorder)).await
+        let to = hop.target.endpoint.resolve(check, recorder, local).await?;
+        Box::pin(request(hop, &self.0, to, check, recorder)).await
     }
 }
 
-/// Requests `target` at `to` and judges the answer.
+/// Makes the request at `to` and judges the answer.
 async fn request(
-    plan: &Plan,
+    hop: Hop<'_>,
     endpoints: &Endpoints,
     to: SocketAddr,
-    target: &Target,
-    post: Option<&Post>,
     check: &Check,
     recorder: &mut CheckRecorder,
 ) -> Result<HttpAnswer, Failure> {
+    let Hop { plan, target, .. } = hop;
     let Some(name) = &target.tls else {
         return Err(Failure::new(
             FailureClass::Protocol,
@@ -84,7 +80,7 @@ async fn request(
     if let Some(certificate) = chain.first() {
         plan.tls.record_expiry(certificate, check, recorder);
     }
-    let result = converse(plan, connection.clone(), &mut peer, target, post, check, recorder)
+    let result = converse(hop, connection.clone(), &mut peer, check, recorder)
         .await
         // The end of the connection is a better reason than its effect on the
         // request. If our side closed it, that was because of this failure.
@@ -165,19 +161,17 @@ async fn connect(
 }
 
 async fn converse(
-    plan: &Plan,
+    hop: Hop<'_>,
     connection: quinn::Connection,
     peer: &mut Subscription,
-    target: &Target,
-    post: Option<&Post>,
     check: &Check,
     recorder: &mut CheckRecorder,
 ) -> Result<HttpAnswer, Failure> {
-    let (head, _) = plan.compose(target, post, Version::HTTP_3).into_parts();
+    let (head, _) = hop.compose(Version::HTTP_3).into_parts();
     let request = hyper::Request::from_parts(head, ());
-    let body = post.map(|post| post.body.clone());
+    let body = hop.post.map(|post| post.body.clone());
     let mut builder = h3::client::builder();
-    builder.max_field_section_size(64 * 1024);
+    builder.max_field_section_size(crate::http::MAX_HEAD as u64);
     let watched = connection.clone();
     let meter = Meter::default();
     let metered = Metered::connection(h3_quinn::Connection::new(connection), &meter);
@@ -210,7 +204,8 @@ async fn converse(
         };
         let (stream, answer) = check.within("request", asked).await??;
         let (head, ()) = answer.into_parts();
-        plan.expected()
+        hop.plan
+            .expected()
             .judge(head.status, &head.headers, &mut Data(stream), check, recorder)
             .await
     };
@@ -478,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_letter_by_letter_in_datagrams_of_their_own_is_no_flood() {
+    fn an_answer_letter_by_letter_in_datagrams_of_their_own_is_not_a_flood() {
         let mut stats = quinn::ConnectionStats::default();
         stats.udp_rx.datagrams = 300_000;
         stats.udp_rx.bytes = 15 << 20;

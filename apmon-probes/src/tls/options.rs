@@ -2,6 +2,7 @@
 
 use apmon_core::config::{Count, Section, Text, one_or_many};
 use apmon_tls::{Authorities, Fingerprint, Trust};
+use rustls::pki_types::{DnsName, ServerName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,12 @@ pub struct TlsOptions {
     /// also contain the server's own certificate. The path is relative to the site
     /// file. Default: the site's. Needs `ssl_verify`. (An addition.)
     pub ssl_ca_file: Option<Text>,
+    /// The host name to ask for in the TLS handshake (SNI), and for which the
+    /// certificate is verified. Default: `host` where a kind has it, else the host of
+    /// the address. It applies to that host, not to others that it redirects to. (An
+    /// addition.)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sni: Option<Text>,
     /// A certificate that expires within this many days causes a warning. Default:
     /// the site's, else no warning. (An addition.)
     pub ssl_expiry_warn_days: Option<Count>,
@@ -45,7 +52,7 @@ pub struct TlsOptions {
 impl TlsOptions {
     /// Checks what types cannot. `missing` says what the section lacks to speak TLS
     /// at all, in words that follow an option's name. If the monitor `may_follow` a
-    /// redirect to a server with TLS, the site's options hold there.
+    /// redirect to a server with TLS, its and the site's options hold there.
     pub(crate) fn plan(
         self,
         section: &mut Section<'_>,
@@ -61,17 +68,24 @@ impl TlsOptions {
             section.error("ssl_fingerprint", "must not be an empty list");
         }
         if let Some(missing) = missing {
-            for key in [
-                "ssl_fingerprint",
-                "ssl_verify",
-                "ssl_ca_file",
-                "ssl_expiry_warn_days",
-            ] {
+            // The others say how servers are judged to which the monitor is redirected.
+            let keys: &[&str] = match may_follow {
+                true => &["ssl_fingerprint"],
+                false => &[
+                    "ssl_fingerprint",
+                    "ssl_verify",
+                    "ssl_ca_file",
+                    "sni",
+                    "ssl_expiry_warn_days",
+                ],
+            };
+            for key in keys {
                 if section.has(key) {
                     section.misplaced(key, missing);
                 }
             }
         }
+        let sni = self.sni.as_ref().and_then(|name| read_sni(name, section));
         let pinned = section.has("ssl_fingerprint");
         let site = section.defaults();
         let verify = self
@@ -122,6 +136,20 @@ impl TlsOptions {
             authorities,
             suggests_pin: true,
         };
-        Some(Tls::new(trust, warn_days.map(|days| days.get().get()), protocols))
+        let warn_days = warn_days.map(|days| days.get().get());
+        Some(Tls::new(trust, warn_days, protocols).named(sni))
+    }
+}
+
+fn read_sni(name: &Text, section: &mut Section<'_>) -> Option<ServerName<'static>> {
+    match DnsName::try_from(name.as_str().to_owned()) {
+        Ok(name) => Some(ServerName::DnsName(name)),
+        Err(_) => {
+            section.error(
+                "sni",
+                "must be a host name such as www.example.com, without a port",
+            );
+            None
+        }
     }
 }

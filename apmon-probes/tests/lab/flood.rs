@@ -145,8 +145,23 @@ pub fn http1() -> Vec<Flood> {
         again: vec![0, 0, 0, 0xff, 0xff],
         reason: "the body has more than 1048576 bytes of gzip that hold no data",
     };
+    let deflate = Flood {
+        name: "blocks of nothing in deflate",
+        once: b"HTTP/1.1 200 OK\r\ncontent-encoding: deflate\r\n\r\n\x78\x9c".to_vec(),
+        again: vec![0, 0, 0, 0xff, 0xff],
+        reason: "the body has more than 1048576 bytes of deflate that hold no data",
+    };
+    // Metadata of no bytes (RFC 7932 section 9.2).
+    let brotli = Flood {
+        name: "blocks of nothing in br",
+        once: b"HTTP/1.1 200 OK\r\ncontent-encoding: br\r\n\r\n\x0c".to_vec(),
+        again: vec![0x06],
+        reason: "the body has more than 1048576 bytes of br that hold no data",
+    };
     vec![
         blocks,
+        deflate,
+        brotli,
         flood(
             "interim answers",
             "",
@@ -158,13 +173,25 @@ pub fn http1() -> Vec<Flood> {
             "headers",
             "HTTP/1.1 200 OK\r\n",
             b"a: b\r\n",
-            "request: the answer is not HTTP",
+            "request: the head of the answer is longer than 307200 bytes",
+        ),
+        flood(
+            "a folded header",
+            "HTTP/1.1 200 OK\r\na: b\r\n",
+            b" b\r\n",
+            "request: the head of the answer is longer than 307200 bytes",
+        ),
+        flood(
+            "odd interim answers",
+            "",
+            b"HTTP/1.1  100\n\n",
+            "request: the server has sent more than 100 interim answers",
         ),
         flood(
             "a header",
             "HTTP/1.1 200 OK\r\na: ",
             b"b",
-            "request: the answer is not HTTP",
+            "request: the head of the answer is longer than 307200 bytes",
         ),
         flood(
             "members of nothing",
@@ -176,7 +203,14 @@ pub fn http1() -> Vec<Flood> {
             "chunks byte by byte",
             chunks,
             b"1\r\nx\r\n",
-            "the body consists of more than 500000 pieces",
+            "request: the server has sent more than 16777216 bytes",
+        ),
+        // The body ends before them.
+        flood(
+            "trailers",
+            &format!("{chunks}0\r\n"),
+            b"a: b\r\n",
+            "\"needle\" not found in 0 bytes",
         ),
         flood("a chunk extension", &format!("{chunks}1;"), b"x", "request: "),
         flood("chunk extensions", chunks, b"1;a=b\r\nx\r\n", "request: "),
@@ -185,7 +219,7 @@ pub fn http1() -> Vec<Flood> {
             "a status line",
             "HTTP/1.1 200 ",
             b"x",
-            "request: the answer is not HTTP",
+            "request: the head of the answer is longer than 307200 bytes",
         ),
         flood(
             "switches of the protocol",
@@ -193,7 +227,6 @@ pub fn http1() -> Vec<Flood> {
             b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
             "",
         ),
-        flood("trailers", &format!("{chunks}0\r\n"), b"a: b\r\n", "request: "),
         flood(
             "pages",
             "HTTP/1.1 200 OK\r\n\r\n",

@@ -6,6 +6,8 @@ pub mod flood;
 #[cfg(feature = "quic")]
 pub mod h3;
 pub mod namespace;
+pub mod odd_http;
+pub mod openssl_server;
 pub mod pki;
 #[cfg(feature = "quic")]
 pub mod quic_flood;
