@@ -102,10 +102,16 @@ impl Deliveries {
         let Addressed {
             notification,
             recipients,
+            sent_to,
         } = addressed;
         self.outbox.release_incident(notification);
+        let mut all = sent_to.clone();
+        all.extend(recipients.iter().filter(|id| !sent_to.contains(id)).cloned());
+        // Where it waits for a channel that is removed now, those that get it here do not get it again
+        // in place of that channel.
+        self.outbox.add_addressed(notification, &all);
         for channel in recipients {
-            let entry = OutboxEntry::new(channel, notification.clone(), recipients.clone());
+            let entry = OutboxEntry::new(channel, notification.clone(), all.clone());
             let replaced = self.outbox.push(entry, now);
             self.record_replaced(replaced, now);
         }

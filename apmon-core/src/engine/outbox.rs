@@ -348,16 +348,18 @@ impl Outbox {
         same.any(|item| item.entry.notification.id == notification.id)
     }
 
-    /// Sets the channels that get a notification.
-    pub(super) fn set_addressed(&mut self, notification: &Notification, addressed: &[String]) {
+    /// Adds to the channels that get a notification.
+    pub(super) fn add_addressed(&mut self, notification: &Notification, addressed: &[String]) {
         for queue in self.queues.values_mut() {
             for position in queue.positions(&notification.incident) {
                 let Some(item) = queue.item_mut(position) else {
                     continue;
                 };
                 let entry = &mut item.entry;
-                if entry.notification.id == notification.id && entry.addressed != addressed {
-                    entry.addressed = addressed.to_vec();
+                let is_new = |id: &&String| !entry.addressed.contains(id);
+                let new: Vec<String> = addressed.iter().filter(is_new).cloned().collect();
+                if entry.notification.id == notification.id && !new.is_empty() {
+                    entry.addressed.extend(new);
                     queue.mark_unsaved(position);
                 }
             }

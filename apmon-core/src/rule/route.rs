@@ -45,6 +45,8 @@ pub struct Addressed {
     pub notification: Notification,
     /// The ids of the channels.
     pub recipients: Vec<String>,
+    /// The ids of other channels that it was sent to before: an end that some are owed.
+    pub sent_to: Vec<String>,
 }
 
 /// The routes of a site.
@@ -223,6 +225,7 @@ impl Routes {
         is_sent.then_some(Addressed {
             notification,
             recipients,
+            sent_to: Vec::new(),
         })
     }
 
@@ -294,6 +297,7 @@ impl Routes {
                 .into_iter()
                 .filter(|id| !sent_to.contains(id) && !recipients.contains(id));
             recipients.extend(new.collect::<Vec<_>>());
+            let before = sent_to.clone();
             sent_to.extend(recipients.iter().cloned());
             own.owe(&notification, later, &sent_to);
             if !recipients.is_empty() {
@@ -305,6 +309,7 @@ impl Routes {
                         ..notification
                     },
                     recipients,
+                    sent_to: before,
                 });
             }
         }

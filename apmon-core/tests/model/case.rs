@@ -6,7 +6,7 @@ use crate::{
     play,
     setup::Edit::{self, Alarms, Channel, Email, Monitor, Rename},
     step::{
-        Answer::{AcceptsAndHangs, BusyFor, Hangs, Refuses},
+        Answer::{Accepts, AcceptsAfter, AcceptsAndHangs, Busy, BusyFor, Hangs, Refuses},
         Apply,
         Condition::{self, Down, Silent, Up},
         Disk, End, Ending,
@@ -231,5 +231,46 @@ fn a_service_under_a_new_id_gets_an_end_that_came_before_it() {
             wait(60.0),
             Step::Edit(Channel(1), apply),
         ]);
+    }
+}
+
+/// The hook has the outage and its reminder, and no process that knew it left that on disk. The end is
+/// announced to nobody: the outage is sent again, and the reminder, of something that is over, is not.
+#[test]
+fn an_outage_that_is_over_is_sent_again_after_its_reminder() {
+    for written in [false, true] {
+        let crash = End { written, ..CRASH };
+        assert_no_complaints(&[
+            Target(0, Down),
+            Receiver(0, Hangs),
+            wait(46.817),
+            Step::Disk(Disk::Works(2000)),
+            Receiver(0, Accepts),
+            Step::End(crash),
+            Receiver(0, Busy),
+            Step::End(crash),
+            Target(0, Up),
+            edit(Alarms(0)),
+            Receiver(0, Accepts),
+        ]);
+    }
+}
+
+/// `pager` is owed an end and gets it, while `mail:ops`, under way to which the end is, is removed.
+#[test]
+fn a_service_that_is_sent_an_owed_end_does_not_get_it_in_place_of_another_channel() {
+    for answer in [AcceptsAfter(1), Refuses, Busy] {
+        for apply in [Apply::Reload, Apply::Restart(CRASH)] {
+            assert_no_complaints(&[
+                Receiver(1, AcceptsAfter(1)),
+                Target(1, Condition::Unknown),
+                wait(114.766),
+                edit(Channel(1)),
+                Target(1, Up),
+                edit(Edit::Option(1)),
+                Receiver(2, answer),
+                Step::Edit(Rename(1, 2), apply),
+            ]);
+        }
     }
 }

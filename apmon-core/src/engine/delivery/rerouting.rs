@@ -66,7 +66,7 @@ impl Deliveries {
         );
         let mut addressed = entry.addressed.clone();
         addressed.push(to.clone());
-        self.outbox.set_addressed(notification, &addressed);
+        self.outbox.add_addressed(notification, &addressed);
         let changed = monitors.announce(notification, std::slice::from_ref(&to));
         let copy = OutboxEntry::new(to, notification.clone(), addressed);
         let replaced = self.outbox.push_decided(copy, decided, now);
@@ -146,7 +146,7 @@ impl Deliveries {
         }
         let addressed: Vec<String> = entry.addressed.iter().chain(&new_channels).cloned().collect();
         // If these channels are removed too, the others already have it.
-        self.outbox.set_addressed(notification, &addressed);
+        self.outbox.add_addressed(notification, &addressed);
         let mut changed = Vec::new();
         for new_channel in new_channels {
             tracing::warn!(

@@ -92,6 +92,15 @@ impl Reference {
             .map(|(_, notification)| notification);
         match last {
             Some(last) if std::ptr::eq(last, newest) => None,
+            // Both say that it is down. What a process received no answer to, or left out of its
+            // last commit, the next one sends again; but a reminder only while the outage lasts.
+            Some(last)
+                if (&last.kind, &newest.kind) == (&Outage, &Reminder)
+                    && last.incident == newest.incident
+                    && monitor.now.outage != Some(newest.incident) =>
+            {
+                None
+            }
             Some(last) => Some(format!(
                 "the last notification to {channel} is {last}, not {newest}"
             )),

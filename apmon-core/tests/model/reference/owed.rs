@@ -99,6 +99,7 @@ impl Reference {
             let (mut now, later) = self.divide(owed.channels, &owed.kind, policy);
             now.extend(renamed.difference(&owed.sent_to).cloned());
             owed.sent_to.extend(now.iter().cloned());
+            let sent_to = owed.sent_to.clone();
             let (kind, incident) = (owed.kind.clone(), owed.incident);
             if !later.is_empty() {
                 expected.owed.push(Owed {
@@ -109,9 +110,21 @@ impl Reference {
             if !now.is_empty() {
                 let end = self.decide_for(name, &mut expected, kind, incident, now);
                 self.notifications[end].is_owed = true;
+                self.note_sent(incident, &sent_to);
             }
         }
         *self.expected(name) = expected;
+    }
+
+    /// The end of an incident is sent to these channels: none of them gets it again in place of one
+    /// that is removed.
+    fn note_sent(&mut self, incident: usize, channels: &BTreeSet<String>) {
+        for other in &mut self.notifications {
+            let is_end = matches!(other.kind, Recovery | NoLongerWatched | Known);
+            if is_end && other.incident == incident && !other.void {
+                other.addressed.extend(channels.iter().cloned());
+            }
+        }
     }
 
     /// Whether the receiver of a channel gets an end that is owed to it without having got

@@ -88,8 +88,12 @@ impl Reference {
             .iter()
             .copied()
             .filter(|notification| is_it(&self.notifications[*notification]));
+        let waits = |at: &usize| self.notifications[*at].due.contains_key(channel);
         let is_for_it = |at: &usize| self.notifications[*at].addressed.contains(channel);
-        unseen.clone().find(is_for_it).or_else(|| unseen.clone().next())
+        let waiting = unseen.clone().find(waits);
+        waiting
+            .or_else(|| unseen.clone().find(is_for_it))
+            .or_else(|| unseen.clone().next())
     }
 
     fn decide_reminder(&mut self, seen: &Notification) -> Option<usize> {
