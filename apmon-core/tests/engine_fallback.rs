@@ -5,8 +5,8 @@
 mod support;
 
 use apmon_core::{
-    Channel, NotificationKind,
-    testing::{Answer, Recorder, Response, TestClock, secs},
+    Channel, DeliveryFate, NotificationKind,
+    testing::{Answer, MemoryStore, Recorder, Response, TestClock, secs},
 };
 use jiff::SignedDuration;
 use support::{
@@ -218,4 +218,47 @@ async fn an_old_recovery_is_not_sent_after_a_new_outage() {
     sleep(300).await;
     daemon.kill().await;
     assert_eq!(labels(&site.second), ["NEW OUTAGE"]);
+}
+
+/// A removed channel still holds the recovery of an outage before the one that the other
+/// channel has been sent.
+#[tokio::test(start_paused = true)]
+async fn an_old_recovery_is_not_sent_in_place_of_a_removed_channel_after_a_new_outage() {
+    let site = FallbackSite {
+        store: MemoryStore::with_history(),
+        ..FallbackSite::new(Answer::Accepts)
+    };
+    let removed = Channel::new("removed", Recorder::answering(Answer::Unavailable));
+    let plan_with = |channels: &[&Channel]| {
+        let mut plan = site.plan_without_fallback();
+        plan.channels = channels.iter().map(|channel| (*channel).clone()).collect();
+        plan
+    };
+    let first = Channel::new("first", site.first.clone());
+    let daemon = site.start(plan_with(&[&removed]));
+    sleep(30).await;
+    site.target.set(Response::down("one"));
+    sleep(60).await;
+    site.target.set(Response::Up);
+    sleep(60).await;
+    daemon.reload(plan_with(&[&removed, &first])).await;
+    site.target.set(Response::down("two"));
+    sleep(60).await;
+    daemon.reload(plan_with(&[&first])).await;
+    sleep(60).await;
+    daemon.kill().await;
+    assert_eq!(labels(&site.first), ["NEW OUTAGE"]);
+    let history = site.store.history();
+    let of_removed = history
+        .deliveries
+        .iter()
+        .filter(|delivery| delivery.channel == "removed");
+    let fates: Vec<_> = of_removed
+        .map(|delivery| (delivery.label.as_str(), delivery.fate))
+        .collect();
+    let gone = DeliveryFate::ChannelGone;
+    assert_eq!(
+        fates,
+        [("NEW OUTAGE", gone), ("RECOVERY", gone), ("NEW OUTAGE", gone)]
+    );
 }

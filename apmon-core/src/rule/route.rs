@@ -405,6 +405,20 @@ impl Routes {
         }
         FallbackDecision::Send
     }
+
+    /// Whether `notification`, which waited for a channel that is gone, would leave a wrong
+    /// impression on channel `to`: something newer was announced there. A service that keeps
+    /// incidents apart is not misled, and may be the one that keeps this one open.
+    pub(crate) fn is_outdated_for(
+        &self,
+        to: &str,
+        notification: &Notification,
+        own: Option<&OwnState>,
+    ) -> bool {
+        // An end that waited for that channel as well is sent along.
+        let ends_too = true;
+        !self.is_keyed(to) && is_outdated_for(to, notification, own, ends_too)
+    }
 }
 
 /// Whether a notification that waited for another channel would leave a wrong impression on

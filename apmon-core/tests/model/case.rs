@@ -274,3 +274,23 @@ fn a_service_that_is_sent_an_owed_end_does_not_get_it_in_place_of_another_channe
         }
     }
 }
+
+/// `hook` holds an outage and its end when it is removed, and `mail:ops`, which came in between, has the
+/// next one.
+#[test]
+fn an_old_recovery_is_not_sent_in_place_of_another_channel_during_a_new_outage() {
+    for apply in [Apply::Reload, Apply::Restart(CRASH)] {
+        assert_no_complaints(&[
+            edit(Channel(2)),
+            Receiver(0, Hangs),
+            Target(0, Down),
+            wait(400.0),
+            Target(0, Up),
+            wait(400.0),
+            edit(Channel(2)),
+            Target(0, Down),
+            wait(400.0),
+            Step::Edit(Channel(0), apply),
+        ]);
+    }
+}

@@ -107,7 +107,7 @@ impl Deliveries {
 
     /// Gives a notification whose channel is gone to the channels that did not get it: a
     /// mistyped host was corrected. The other channels have it, or wait for it themselves, and
-    /// do not get it twice. Returns all channels that have it or get it, and the monitors whose
+    /// do not get it twice; to one that got something newer it would be misleading. Returns all channels that have it or get it, and the monitors whose
     /// states have changed.
     fn reassign(
         &mut self,
@@ -123,18 +123,25 @@ impl Deliveries {
         // While alarms are off, an end goes to nobody who is not waiting for it; a service under a
         // new id may be the one that keeps the incident open.
         let is_silent = notification.kind.ends_incident() && !policy.alarms;
-        let new_channels: Vec<String> = recipients
+        let (outdated_for, new_channels): (Vec<String>, Vec<String>) = recipients
             .iter()
             .filter(|id| !is_silent || self.routes.is_keyed(id))
             .filter(|id| !entry.addressed.iter().any(|had| had == *id))
             .filter(|id| !own.is_some_and(|own| own.owes_to(&notification.incident, id)))
             .filter(|id| !self.outbox.contains(id, notification))
             .map(|id| (*id).to_owned())
-            .collect();
+            .partition(|id| self.routes.is_outdated_for(id, notification, own));
         if recipients.is_empty() {
             tracing::error!(
                 channel = entry.channel,
                 "notification not delivered because its channel is no longer in the site file and there is no other: {}",
+                notification.text
+            );
+        } else if !outdated_for.is_empty() {
+            tracing::warn!(
+                channel = entry.channel,
+                "channel is no longer in the site file; its notification is not sent to {}, which has a newer one about the monitor: {}",
+                outdated_for.join(", "),
                 notification.text
             );
         } else if new_channels.is_empty() {

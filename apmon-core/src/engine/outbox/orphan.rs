@@ -22,7 +22,8 @@ pub(in crate::engine) struct Orphan {
 }
 
 impl Outbox {
-    /// Removes the entries of channels that no longer exist.
+    /// Removes the entries of channels that no longer exist, and returns them in the order of the
+    /// decisions.
     pub(in crate::engine) fn retain_channels(&mut self, known: &HashSet<&str>) -> Vec<Orphan> {
         let mut orphans = Vec::new();
         self.queues.retain(|channel, queue| {
@@ -42,6 +43,8 @@ impl Outbox {
             }));
             queue.in_flight().is_some()
         });
+        // A channel that gets those of two channels gets them in their order.
+        orphans.sort_by_key(|(item, _)| (item.decided, item.inserted));
         let orphans = orphans.into_iter();
         orphans
             .map(|(item, is_untried)| Orphan {

@@ -265,3 +265,34 @@ fn a_fallback_gets_what_its_channel_could_not_deliver_unless_it_would_mislead() 
         assert_eq!(decision, expected, "{entry:?} {own:?} {ends_too}");
     }
 }
+
+#[test]
+fn what_waited_for_a_removed_channel_is_outdated_where_a_newer_outage_was_announced() {
+    let routes = Routes::new(three_routes());
+    let recovery = notification(NotificationKind::Recovery);
+    let mut own = OwnState {
+        incident: Some("j".into()),
+        ..OwnState::default()
+    };
+    own.add_announced("j", &["pager".to_owned(), "hook".to_owned()]);
+    assert!(routes.is_outdated_for("hook", &recovery, Some(&own)));
+    assert!(
+        !routes.is_outdated_for("mail", &recovery, Some(&own)),
+        "it has nothing newer"
+    );
+    assert!(
+        !routes.is_outdated_for("pager", &recovery, Some(&own)),
+        "it keeps them apart"
+    );
+    assert!(!routes.is_outdated_for("hook", &recovery, None));
+    own.incident = Some("i".into());
+    assert!(
+        !routes.is_outdated_for("hook", &recovery, Some(&own)),
+        "still open"
+    );
+    own.incident = None;
+    assert!(
+        !routes.is_outdated_for("hook", &recovery, Some(&own)),
+        "both are over"
+    );
+}

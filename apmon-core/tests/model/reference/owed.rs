@@ -211,9 +211,14 @@ impl Reference {
         notification.due.remove(&removed);
         let is_end = matches!(kind, Recovery | NoLongerWatched | Known);
         let is_open = expected.outage == Some(incident) || expected.unknown == Some(incident);
+        // The last notification of a channel must be about the outage that is running.
+        let newer = expected.outage.filter(|_| !is_open);
+        let newer = newer.and_then(|running| expected.announced_to.get(&running).cloned());
+        let newer = newer.unwrap_or_default();
         for channel in setup
             .channels()
             .filter(|channel| policy.alarms || !is_end || channel.is_keyed)
+            .filter(|channel| channel.is_keyed || !newer.contains(channel.id))
         {
             let id = channel.id.to_owned();
             let mut owed = expected.owed.iter().filter(|owed| owed.incident == incident);

@@ -30,3 +30,13 @@ fn a_reminder_in_flight_goes_to_other_channels_while_its_outage_lasts() {
     assert_eq!(started(&mut outbox, 0), ["i-2-c"]);
     assert_eq!(orphans(&mut outbox), [("i-2-c".to_owned(), true)]);
 }
+
+#[test]
+fn the_entries_of_two_channels_are_in_the_order_of_the_decisions() {
+    let mut outbox = empty();
+    for (channel, incident, secs) in [("d", "i", 0), ("c", "j", 60), ("d", "k", 120)] {
+        outbox.push_decided(entry(channel, incident, 1, Outage), at(secs), now(120));
+    }
+    let keys: Vec<String> = orphans(&mut outbox).into_iter().map(|(key, _)| key).collect();
+    assert_eq!(keys, ["i-1-d", "j-1-c", "k-1-d"]);
+}
