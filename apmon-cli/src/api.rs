@@ -82,7 +82,7 @@ pub(crate) fn site_of(socket: &Path, is_believed: impl Fn(u32) -> bool) -> Resul
 
 /// The sites of the daemon at `socket`.
 pub(crate) fn sites_of(socket: &Path) -> Result<Vec<ListedSite>, ApiError> {
-    let answer = client::get_from(socket, SITES, SITE_TIMEOUT, |_| true)?;
+    let answer = client::get_from(socket, SITES, SITE_TIMEOUT, client::believed_at(socket))?;
     let sites = serde_json::from_slice(&answer).ok().and_then(|object: Value| {
         let sites = object["sites"].as_array()?.iter();
         sites.map(ListedSite::of).collect()

@@ -19,6 +19,7 @@ mod likely_error;
 mod monitor;
 mod one_or_many;
 mod position;
+mod read_error;
 mod reference;
 mod remote;
 mod section;

@@ -14,7 +14,7 @@ use hyper::{
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
-use crate::resolve::ResolveError;
+use crate::{client::MAX_BODY, resolve::ResolveError};
 
 /// The longest wait that a receiver may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
@@ -137,12 +137,15 @@ impl SuccessCriteria<'_> {
         let body = &answer.body;
         let mut reason = format!("{origin}: answered {status}");
         if self.is_status(status) {
-            let is_accepted = self.accepts.is_none_or(|accepts| accepts(body));
+            // What says that it is an error may be what is missing.
+            let breaks_off = !answer.is_complete && body.len() < MAX_BODY;
+            let is_accepted = self.accepts.is_none_or(|accepts| !breaks_off && accepts(body));
             if is_accepted && (self.text.is_none() || self.contains_text(body)) {
                 return Ok(());
             }
             reason.push_str(match is_accepted {
                 true => " without the text of success_body",
+                false if breaks_off => ", but the answer breaks off",
                 false => ", but did not take the notification",
             });
             reason.push_str(&self.shown(answer));
@@ -282,6 +285,29 @@ mod tests {
         assert_eq!(wait("soon", date), None);
         assert_eq!(wait("-5", date), None);
         assert_eq!(wait("", date), None);
+    }
+
+    /// What is missing may be the error.
+    #[test]
+    fn a_good_status_whose_body_breaks_off_is_tried_again_if_the_body_decides() {
+        let accepts = |body: &[u8]| !body.starts_with(b"error");
+        let judge = |accepts: Option<&Accepts>, is_complete| {
+            let criteria = SuccessCriteria {
+                accepts,
+                ..SuccessCriteria::default()
+            };
+            let answer = Answer {
+                is_complete,
+                ..Answer::default()
+            };
+            criteria.judge("o", &Method::POST, StatusCode::OK, &HeaderMap::new(), &answer)
+        };
+        assert!(judge(Some(&accepts), true).is_ok());
+        assert!(judge(None, false).is_ok());
+        let Err(DeliveryError::Retryable { reason, .. }) = judge(Some(&accepts), false) else {
+            panic!("it is not tried again");
+        };
+        assert!(reason.contains(", but the answer breaks off"), "{reason}");
     }
 
     #[test]

@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// How much of an answer's body is read.
-const MAX_BODY: usize = 64 * 1024;
+pub(crate) const MAX_BODY: usize = 64 * 1024;
 
 /// How long the body is waited for if the status alone decides.
 const MAX_DRAIN: Duration = Duration::from_secs(1);

@@ -11,11 +11,12 @@ mod question;
 mod rcode;
 mod record;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use apmon_core::{
     Blueprint, Both, Check, Failure, Kind, Outcome, Phase, Probe, ProbeTarget,
     config::{Section, Text},
+    errno,
     text::excerpt,
 };
 use async_trait::async_trait;
@@ -26,7 +27,6 @@ use hickory_proto::{
 use rustls::pki_types::ServerName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpStream;
 
 use self::{
     answer::Parsed,
@@ -261,15 +261,19 @@ impl DnsProbe {
     ) -> Result<Message, Failure> {
         let stream = endpoint::connect(to, check, recorder, &self.local).await?;
         match self.plan.tls.as_deref() {
-            None => exchange.over_stream::<TcpStream>(stream).await,
+            None => {
+                let failed = |error: &io::Error| errno::failure("receive", error);
+                exchange.over_stream(stream, failed).await
+            }
             Some((name, tls)) => {
                 let stream = tls
                     .handshake(name.clone(), stream, Prelude::None, check, recorder)
                     .await?;
                 let meter = stream.meter().clone();
                 meter.answer_begins();
-                let stream = Metered::decrypted(stream, Framing::Plain, meter);
-                exchange.over_stream(stream).await
+                let stream = Metered::decrypted(stream, Framing::Plain, meter.clone());
+                let failed = |error: &io::Error| tls::failure("receive", error, &meter);
+                exchange.over_stream(stream, failed).await
             }
         }
     }

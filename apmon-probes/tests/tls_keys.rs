@@ -118,7 +118,7 @@ async fn chains_of_own_authorities_are_verified_however_they_are_signed() {
     let refused = verified(&certificates, &server, "rsa-sha1").await;
     assert_eq!(
         refused,
-        "certificate is not signed by a trusted authority (issuer CN=rsa-sha1)"
+        "certificate is not signed by a trusted authority (issuer CN=rsa-sha1) (127.0.0.1)"
     );
 }
 

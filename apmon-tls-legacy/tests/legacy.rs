@@ -188,7 +188,7 @@ async fn authorities_are_judged_before_anything_is_sent() {
         ("root.pem", "up"),
         (
             "other.pem",
-            "certificate is not signed by a trusted authority (issuer CN=root)",
+            "certificate is not signed by a trusted authority (issuer CN=root) (127.0.0.1)",
         ),
     ] {
         let server = certificates.printing_server("leaf", TLS_1_0);

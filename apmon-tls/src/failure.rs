@@ -1,6 +1,6 @@
 //! The meaning of a rustls error, in an operator's words.
 
-use std::{error, io};
+use std::{error, fmt, io};
 
 use apmon_core::{Failure, FailureClass, errno};
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible, PeerMisbehaved};
@@ -15,7 +15,11 @@ use crate::{
 /// reason unless the certificate was refused.
 #[must_use]
 pub fn failure(step: &str, error: &io::Error) -> Failure {
-    let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
+    let inner = error.get_ref();
+    if let Some(Known(failure)) = inner.and_then(|inner| inner.downcast_ref()) {
+        return failure.clone();
+    }
+    let Some(error) = inner.and_then(|inner| inner.downcast_ref::<Error>()) else {
         return errno::failure(step, error);
     };
     match refusal(error) {
@@ -25,6 +29,23 @@ pub fn failure(step: &str, error: &io::Error) -> Failure {
             Failure::new(class, format!("{step}: {reason}"))
         }
     }
+}
+
+/// A failure that is already known, on its way through an [`io::Error`].
+#[derive(Debug)]
+struct Known(Failure);
+
+impl fmt::Display for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.reason)
+    }
+}
+
+impl error::Error for Known {}
+
+/// An error from which [`failure`] returns this failure, with its class.
+pub(crate) fn io_error(failure: Failure) -> io::Error {
+    io::Error::other(Known(failure))
 }
 
 /// A rustls error as a failure, without the step in which it happened.
@@ -191,6 +212,14 @@ mod tests {
 
     fn wrapped(error: Error) -> io::Error {
         io::Error::new(io::ErrorKind::InvalidData, error)
+    }
+
+    /// A stream that fails for a reason of the server's must not look like a shortage of ours.
+    #[test]
+    fn a_known_failure_keeps_its_class_on_its_way_through_a_stream() {
+        let known = Failure::new(FailureClass::Tls, "tls: the server refused");
+        let found = failure("request", &io_error(known.clone()));
+        assert_eq!((found.class, found.reason), (known.class, known.reason));
     }
 
     #[test]

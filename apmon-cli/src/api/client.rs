@@ -93,7 +93,7 @@ pub(crate) fn post(socket: &Path, path: &str, json: String) -> Result<Vec<u8>, A
     request(exchange(socket, "POST", path, json, believed_at(socket)), TIMEOUT)
 }
 
-fn believed_at(socket: &Path) -> impl Fn(u32) -> bool {
+pub(super) fn believed_at(socket: &Path) -> impl Fn(u32) -> bool {
     let directory = match socket.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),

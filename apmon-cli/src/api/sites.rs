@@ -68,7 +68,9 @@ impl ProcessSites {
 
     /// All sites, `{"pid": 1, "sites": [...]}`.
     pub(super) fn as_json(&self) -> Value {
-        let names = self.lock();
+        // A file system that hangs must hold up nothing but this answer, and the engines take the
+        // lock too.
+        let names = self.lock().clone();
         let sites = names.iter().filter_map(|(config, name)| {
             let reason = match self.sites.get(name)? {
                 SiteRun::Stopped(reason) => Some(reason),

@@ -44,7 +44,7 @@ pub(crate) fn site_file(given: &Path) -> anyhow::Result<PathBuf> {
 
 /// Whether an argument is a path, and not the name of a site.
 pub(crate) fn is_path(given: &Path) -> bool {
-    site::is_site_file(&given.to_string_lossy()) || given.components().count() > 1 || given.exists()
+    site::is_site_file(&given.to_string_lossy()) || given.components().count() > 1 || given.is_file()
 }
 
 /// The site files that these arguments name. Errors are logged, and their number is

@@ -9,13 +9,19 @@ use crate::{
 
 /// Asks each running daemon whether it was started with this site file and does not run it.
 pub(super) fn reason(file: &SitePath, survey: &Survey) -> Option<ApiError> {
+    // Each site of a daemon has a socket, and one may not answer. Daemons in containers may share
+    // a process id, but not the moment of their start as well.
     let mut asked = BTreeSet::new();
-    let daemons = survey.entries.iter().filter(|found| found.live);
-    for found in daemons.filter(|found| asked.insert(found.entry.pid)) {
+    for found in survey.entries.iter().filter(|found| found.live) {
+        let daemon = (found.entry.pid, found.entry.started);
+        if asked.contains(&daemon) {
+            continue;
+        }
         // One of another version does not know.
         let Ok(sites) = api::sites_of(&found.entry.socket) else {
             continue;
         };
+        asked.insert(daemon);
         let site = sites.into_iter().find(|site| site.file.is_same(file));
         if let Some(reason) = site.and_then(|site| site.reason) {
             let pid = found.entry.pid;

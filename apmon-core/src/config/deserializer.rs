@@ -11,13 +11,13 @@ use serde::{
 
 use super::{
     one_or_many::ONE_OR_MANY,
-    position::Position,
+    read_error::{ReadError, address},
     tree::{KeyValue, Node, Value},
-    unknown::{NO_VALUE, explained},
+    unknown::NO_VALUE,
 };
 use crate::{
     secret,
-    text::{excerpt, nearest, shown_name},
+    text::{excerpt, nearest},
 };
 
 /// Nodes that are read as if they were absent, identified by their memory address, and the
@@ -29,12 +29,8 @@ pub(super) struct Pruned {
 }
 
 impl Pruned {
-    fn address(node: &Node) -> usize {
-        std::ptr::from_ref(node) as usize
-    }
-
     pub(super) fn insert(&mut self, node: &Node) {
-        self.nodes.insert(Self::address(node));
+        self.nodes.insert(address(node));
     }
 
     pub(super) fn insert_address(&mut self, address: usize) {
@@ -43,7 +39,7 @@ impl Pruned {
 
     /// Whether `node` is skipped because its error was reported already.
     pub(super) fn skips(&self, node: &Node) -> bool {
-        matches!(node.value, Value::Wrong) || self.nodes.contains(&Self::address(node))
+        matches!(node.value, Value::Wrong) || self.nodes.contains(&address(node))
     }
 
     /// Takes the secrets that were read: values of the type for them, and other texts that came
@@ -54,89 +50,6 @@ impl Pruned {
 
     fn skips_some(&self, entries: &[KeyValue]) -> bool {
         entries.iter().any(|entry| self.skips(&entry.value))
-    }
-}
-
-/// An error from serde: text that follows the quoted `path`, and its position.
-#[derive(Debug, Default)]
-pub(super) struct ReadError {
-    /// The key, followed by those inside it (`login.user`).
-    pub(super) path: String,
-    /// The key in the section itself.
-    pub(super) key: Option<Rc<str>>,
-    /// The innermost invalid node, by its address.
-    pub(super) node: Option<usize>,
-    pub(super) at: Option<Position>,
-    pub(super) text: String,
-    /// Whether another error covers it already.
-    pub(super) reported: bool,
-    missing: bool,
-}
-
-impl ReadError {
-    fn new(text: impl Into<String>) -> Self {
-        Self {
-            text: text.into(),
-            ..Self::default()
-        }
-    }
-
-    fn at(mut self, at: Position, node: &Node) -> Self {
-        self.at.get_or_insert(at);
-        self.node.get_or_insert(Pruned::address(node));
-        self
-    }
-
-    fn under(mut self, entry: &KeyValue) -> Self {
-        let key = shown_name(&entry.key, 60);
-        if self.path.is_empty() {
-            self.text = explained(std::mem::take(&mut self.text), entry);
-        }
-        self.path = match self.path.as_str() {
-            "" => key,
-            inner => format!("{key}.{inner}"),
-        };
-        self.key = Some(Rc::clone(&entry.key));
-        self.at(entry.value.at, &entry.value)
-    }
-}
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl std::error::Error for ReadError {}
-
-impl de::Error for ReadError {
-    fn custom<T: fmt::Display>(text: T) -> Self {
-        Self::new(text.to_string())
-    }
-
-    fn invalid_type(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::new(format!("must be {expected}"))
-    }
-
-    fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::new(format!("must be {expected}"))
-    }
-
-    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        let hint = nearest(field, expected.iter().copied())
-            .map(|word| format!("; did you mean \"{word}\"?"))
-            .unwrap_or_default();
-        Self::new(format!(
-            "has an unknown option \"{}\"{hint}",
-            shown_name(field, 60)
-        ))
-    }
-
-    fn missing_field(field: &'static str) -> Self {
-        Self {
-            missing: true,
-            ..Self::new(format!("needs \"{field}\""))
-        }
     }
 }
 

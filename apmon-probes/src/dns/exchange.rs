@@ -64,6 +64,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<Option<Message>, Failure> {
         let check = self.check;
         let socket = udp::connect(to, check, network).await?;
+        let network = check.network(network, to.ip());
         let query = self.query();
         check
             .within("send", socket.send(&query))
@@ -127,8 +128,13 @@ impl<'a> Exchange<'a> {
             .await
     }
 
-    /// Queries over a connection (RFC 7766), whether encrypted or not.
-    pub(super) async fn over_stream<S>(&self, mut stream: S) -> Result<Message, Failure>
+    /// Queries over a connection (RFC 7766), whether encrypted or not. `failed` explains an error
+    /// of the connection.
+    pub(super) async fn over_stream<S>(
+        &self,
+        mut stream: S,
+        failed: impl FnOnce(&io::Error) -> Failure,
+    ) -> Result<Message, Failure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -153,7 +159,7 @@ impl<'a> Exchange<'a> {
             }
         };
         let parsed = self.check.within("receive", exchange).await?;
-        match parsed.map_err(|error: io::Error| apmon_tls::failure("receive", &error))? {
+        match parsed.map_err(|error: io::Error| failed(&error))? {
             Parsed::Answer(answer) => Ok(answer),
             // No longer answer is to be had: this one has to do.
             Parsed::Truncated(message) => message.map_err(|error| malformed(&error)),

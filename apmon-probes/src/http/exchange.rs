@@ -58,7 +58,8 @@ pub(crate) async fn by_http1(
     let connection = DrivenConnection::new(connection, Tasks::default(), meter);
     converse(
         connection,
-        sender.send_request(request),
+        // Boxed: it would lie in the check twice, here and where it is awaited.
+        Box::pin(sender.send_request(request)),
         &oddities,
         expected,
         check,

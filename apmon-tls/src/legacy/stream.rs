@@ -179,7 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LegacyStream<S> {
 }
 
 fn failed(failure: &Failure) -> io::Error {
-    io::Error::other(failure.reason.clone())
+    crate::failure::io_error(failure.clone())
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for LegacyStream<S> {
