@@ -14,7 +14,7 @@ use hyper::{
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
-use crate::{client::MAX_BODY, resolve::ResolveError};
+use crate::resolve::ResolveError;
 
 /// The longest wait that a receiver may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
@@ -22,6 +22,9 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
 /// The longest wait for a date that can only be compared with our own clock,
 /// which may be wrong.
 const MAX_BY_OUR_CLOCK: Duration = Duration::from_secs(1_800);
+
+/// How much of an answer's body is read, in bytes.
+pub(crate) const MAX_BODY: usize = 64 * 1024;
 
 /// How many bytes of an answer that refuses a notification are shown.
 const MAX_SHOWN: usize = 200;

@@ -27,14 +27,11 @@ use url::{Position, Url};
 
 use self::connection::{Connection, Idle};
 use crate::{
-    answer::{self, Answer, MAX_REDIRECTS, RequestError, SuccessCriteria},
+    answer::{self, Answer, MAX_BODY, MAX_REDIRECTS, RequestError, SuccessCriteria},
     authority::AuthorityError,
     http_url::origin,
     trust::ReceiverTrust,
 };
-
-/// How much of an answer's body is read.
-pub(crate) const MAX_BODY: usize = 64 * 1024;
 
 /// How long the body is waited for if the status alone decides.
 const MAX_DRAIN: Duration = Duration::from_secs(1);
