@@ -173,7 +173,9 @@ impl Dialogue {
                 .first_chunk::<3>()
                 .filter(|code| code.iter().all(u8::is_ascii_digit));
             let Some(code) = code else {
-                let shown = apmon_core::text::excerpt(&decoded(&line), 60);
+                // It may repeat a secret, which is only recognised whole: it is masked before it is
+                // cut.
+                let shown = decoded(&line);
                 return Err(SmtpError::Other(format!("{step}: not an SMTP server: {shown}")));
             };
             lines.push(decoded(line.get(4..).unwrap_or_default()));
@@ -293,6 +295,13 @@ mod tests {
             let error = reply_of(bytes).await.unwrap_err();
             assert!(error.contains(reason), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_no_reply_is_kept_whole_until_secrets_in_it_are_masked() {
+        let echo = format!("AUTH PLAIN {}", "c2VjcmV0".repeat(20));
+        let error = reply_of(format!("{echo}\r\n").as_bytes()).await.unwrap_err();
+        assert!(error.contains(&echo), "{error}");
     }
 
     #[tokio::test]
