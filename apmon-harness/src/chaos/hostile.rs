@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -52,21 +52,23 @@ pub(super) const FLOODS: [Flood; 3] = [
 pub(super) struct HostileServers {
     is_over: Arc<AtomicBool>,
     floods: Arc<AtomicU64>,
+    listeners: Vec<JoinHandle<()>>,
 }
 
 impl HostileServers {
     /// Opens a server for each of [`FLOODS`].
     pub(super) fn open(addresses: &[(Ipv4Addr, u16)]) -> Result<Self, Fault> {
-        let servers = Self {
+        let mut servers = Self {
             is_over: Arc::default(),
             floods: Arc::default(),
+            listeners: Vec::new(),
         };
         for (flood, address) in FLOODS.into_iter().zip(addresses) {
             let what = || format!("listen on {}:{}", address.0, address.1);
             let listener = TcpListener::bind(address).during(what())?;
             listener.set_nonblocking(true).during(what())?;
             let (is_over, floods) = (Arc::clone(&servers.is_over), Arc::clone(&servers.floods));
-            thread::spawn(move || {
+            servers.listeners.push(thread::spawn(move || {
                 while !is_over.load(Ordering::Relaxed) {
                     while let Ok((stream, _)) = listener.accept() {
                         let (is_over, floods) = (Arc::clone(&is_over), Arc::clone(&floods));
@@ -78,7 +80,7 @@ impl HostileServers {
                     }
                     thread::sleep(CHECK_EVERY);
                 }
-            });
+            }));
         }
         Ok(servers)
     }
@@ -92,6 +94,10 @@ impl HostileServers {
 impl Drop for HostileServers {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
+        // The next round listens on the same addresses.
+        for listener in self.listeners.drain(..) {
+            let _ = listener.join();
+        }
     }
 }
 
