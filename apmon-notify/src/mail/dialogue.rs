@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_that_is_no_reply_is_kept_whole_until_secrets_in_it_are_masked() {
+    async fn a_line_that_is_not_a_reply_is_kept_whole_until_secrets_in_it_are_masked() {
         let echo = format!("AUTH PLAIN {}", "c2VjcmV0".repeat(20));
         let error = reply_of(format!("{echo}\r\n").as_bytes()).await.unwrap_err();
         assert!(error.contains(&echo), "{error}");
