@@ -7,6 +7,7 @@
 
 mod connection;
 mod context;
+mod flight;
 mod wire_stream;
 
 use std::process::ExitCode;
