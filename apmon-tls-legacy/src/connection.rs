@@ -7,7 +7,7 @@ use openssl::ssl::{ErrorCode, HandshakeError, MidHandshakeSslStream, ShutdownRes
 
 use crate::{
     context::{self, Pins},
-    flight::Flight,
+    sent_records::SentRecords,
     wire_stream::WireStream,
 };
 
@@ -28,7 +28,7 @@ pub(crate) enum Connection {
 /// What is known of the server beside what OpenSSL knows.
 pub(crate) struct Facts {
     pins: Pins,
-    flight: Flight,
+    sent: SentRecords,
 }
 
 impl Connection {
@@ -38,7 +38,7 @@ impl Connection {
             (Self::New, Request::Open { name, pins }) => {
                 let facts = Facts {
                     pins: Pins::new(pins),
-                    flight: Flight::default(),
+                    sent: SentRecords::default(),
                 };
                 match context::client(name, &facts.pins) {
                     Ok(ssl) => self.handshake(ssl.connect(WireStream::default()), facts),
@@ -87,7 +87,7 @@ impl Connection {
         match result {
             Ok(mut stream) => {
                 let mut to_server = stream.get_mut().take_sent();
-                facts.flight.add(&to_server);
+                facts.sent.add(&to_server);
                 let state = opened(stream.ssl(), &facts);
                 let mut plain = Vec::new();
                 let state = match state {
@@ -110,7 +110,7 @@ impl Connection {
             }
             Err(HandshakeError::WouldBlock(mut stream)) => {
                 let to_server = stream.get_mut().take_sent();
-                facts.flight.add(&to_server);
+                facts.sent.add(&to_server);
                 *self = Self::Handshake(stream, facts);
                 Reply {
                     to_server,
@@ -146,7 +146,7 @@ fn feed(wire: &mut WireStream, request: &Request<'_>) {
 
 /// What was agreed. The suites that are offered have certificates; still, nothing is
 /// sent to a server without one.
-fn opened(ssl: &SslRef, Facts { pins, flight }: &Facts) -> State {
+fn opened(ssl: &SslRef, Facts { pins, sent }: &Facts) -> State {
     let Some(leaf) = ssl.peer_certificate() else {
         return State::Failed(Fault::NoCertificate);
     };
@@ -177,7 +177,7 @@ fn opened(ssl: &SslRef, Facts { pins, flight }: &Facts) -> State {
             .map(|cipher| cipher.name().to_owned())
             .unwrap_or_default(),
         chain,
-        asks_certificate: flight.was_asked(),
+        asks_certificate: sent.was_asked(),
     }
 }
 
@@ -214,7 +214,7 @@ fn write(stream: &mut SslStream<WireStream>, bytes: &[u8], facts: &Facts) -> Sta
 }
 
 /// Why OpenSSL gave up.
-fn fault(error: &openssl::ssl::Error, Facts { pins, flight }: &Facts) -> Fault {
+fn fault(error: &openssl::ssl::Error, Facts { pins, sent }: &Facts) -> Fault {
     if let Some(got) = pins.refused() {
         return Fault::Pin(Pinned(got));
     }
@@ -232,7 +232,7 @@ fn fault(error: &openssl::ssl::Error, Facts { pins, flight }: &Facts) -> Fault {
         let code = reason.reason_code();
         if let Ok(alert) = u8::try_from(code - ALERTS) {
             // Below TLS 1.3 there is no alert for it, so servers send one that seems to fit.
-            return match flight.was_asked() {
+            return match sent.was_asked() {
                 true => Fault::CertificateDemanded,
                 false => Fault::Alert(alert),
             };

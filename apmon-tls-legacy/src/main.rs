@@ -7,7 +7,7 @@
 
 mod connection;
 mod context;
-mod flight;
+mod sent_records;
 mod wire_stream;
 
 use std::process::ExitCode;

@@ -4,6 +4,7 @@
 
 #[path = "../../apmon-notify/tests/names/mod.rs"]
 mod names;
+#[allow(dead_code)] // not every test file uses everything
 #[path = "../../apmon-probes/tests/lab/s_server.rs"]
 mod s_server;
 

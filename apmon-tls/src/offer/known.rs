@@ -51,7 +51,7 @@ impl KnownOffers {
 
     /// What `peer` offers, with which a handshake has failed for `reason`; `None` if that is not
     /// known. `connect` opens connections to it. A tenth of the time until `deadline` is left
-    /// for whoever reports the failure.
+    /// over, in which the failure is reported.
     pub async fn of<S, C>(
         &self,
         peer: Peer<'_>,
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_so_many_servers_are_remembered() {
+    async fn no_more_servers_are_remembered_than_the_limit() {
         let known = KnownOffers::default();
         let nas = name("nas.lan");
         let deadline = Instant::now() + Duration::from_secs(60);

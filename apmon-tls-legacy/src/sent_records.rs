@@ -12,7 +12,7 @@ const CERTIFICATE: u8 = 11;
 
 /// The records that were sent in a handshake.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Flight {
+pub(crate) struct SentRecords {
     has_certificate: bool,
     /// Below TLS 1.3, what follows is encrypted.
     has_changed_cipher: bool,
@@ -21,7 +21,7 @@ pub(crate) struct Flight {
     encrypted: u32,
 }
 
-impl Flight {
+impl SentRecords {
     /// Adds whole records.
     pub(crate) fn add(&mut self, mut sent: &[u8]) {
         while let [kind, _, _, high, low, rest @ ..] = sent {
@@ -56,18 +56,18 @@ mod tests {
     }
 
     fn was_asked(records: &[(u8, u8)]) -> bool {
-        let mut flight = Flight::default();
+        let mut sent = SentRecords::default();
         for (kind, first) in records {
-            flight.add(&record(*kind, *first));
+            sent.add(&record(*kind, *first));
         }
-        let mut whole = Flight::default();
+        let mut whole = SentRecords::default();
         let all: Vec<_> = records
             .iter()
             .map(|(kind, first)| record(*kind, *first))
             .collect();
         whole.add(&all.concat());
-        assert_eq!(whole.was_asked(), flight.was_asked());
-        flight.was_asked()
+        assert_eq!(whole.was_asked(), sent.was_asked());
+        sent.was_asked()
     }
 
     #[test]
@@ -81,8 +81,8 @@ mod tests {
         // TLS 1.3, after a second hello.
         assert!(was_asked(&[(22, 1), (20, 1), (22, 1), (23, 0), (23, 0)]));
         assert!(!was_asked(&[(22, 1), (20, 1), (22, 1), (23, 0)]));
-        let mut flight = Flight::default();
-        flight.add(&[22, 3, 3, 0, 9, 11]);
-        assert!(!flight.was_asked(), "it is cut");
+        let mut sent = SentRecords::default();
+        sent.add(&[22, 3, 3, 0, 9, 11]);
+        assert!(!sent.was_asked(), "it is cut");
     }
 }
