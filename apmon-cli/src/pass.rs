@@ -136,7 +136,7 @@ fn passes(args: &PassArgs) -> anyhow::Result<ExitCode> {
     }
     let failed = runtime.block_on(async {
         let mut sites = tokio::task::JoinSet::new();
-        let mut failed = unknown > 0;
+        let mut failed = !unknown.is_empty();
         for (i, config) in configs.iter().cloned().enumerate() {
             if let Err(error) = site::has_own_state(&config, &configs[..i], &args.common, RunMode::Pass) {
                 failed = true;

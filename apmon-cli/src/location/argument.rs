@@ -47,20 +47,20 @@ pub(crate) fn is_path(given: &Path) -> bool {
     site::is_site_file(&given.to_string_lossy()) || given.components().count() > 1 || given.is_file()
 }
 
-/// The site files that these arguments name. Errors are logged, and their number is
-/// returned: one argument does not keep the others from running.
-pub(crate) fn site_files(given: &[PathBuf]) -> (Vec<PathBuf>, usize) {
-    let (mut files, mut errors) = (Vec::new(), 0);
+/// The site files that these arguments name, and the arguments that name none. Those are logged: one
+/// argument does not keep the others from running.
+pub(crate) fn site_files(given: &[PathBuf]) -> (Vec<PathBuf>, Vec<(PathBuf, anyhow::Error)>) {
+    let (mut files, mut unknown) = (Vec::new(), Vec::new());
     for given in given {
         match site_file(given) {
             Ok(file) => files.push(file),
             Err(error) => {
-                errors += 1;
                 tracing::error!("{error:#}");
+                unknown.push((given.clone(), error));
             }
         }
     }
-    (files, errors)
+    (files, unknown)
 }
 
 /// The file of the site that is registered under this name.
