@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use apmon_core::{Device, Failure, FailureClass, Mac, Neighbour};
-use apmon_snmp_client::SnmpError;
 use tokio::{sync::Mutex, task::yield_now, time::Instant};
 
 use super::{
     device_client::{DeviceClient, OpenDevice},
     device_profile::DeviceProfile,
+    error::PollError,
     polled_device::PolledDevice,
     ports_poll::{Extent, PortsPoll},
     remembered_table::RememberedTable,
@@ -108,7 +108,7 @@ impl CachedDevice {
             session, to, check, ..
         } = device;
         let (check, to) = (&*check, *to);
-        let failed = |error: SnmpError| client.failure(check, to, &error);
+        let failed = |error: PollError| client.failure(check, to, &error);
         let mut poll = PortsPoll::read(session, &mut self.profile, extent, expected)
             .await
             .map_err(failed)?;
