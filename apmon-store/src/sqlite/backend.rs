@@ -196,18 +196,22 @@ impl Backend for SqliteBackend {
     /// Leaves one file: the empty journal is removed, except where another user could then take
     /// its name.
     fn close(&mut self) {
-        if let (Some(connection), Some(_)) = (&self.connection, self.written) {
+        let is_shared = intact::is_shared_directory(&self.path);
+        if let (Some(connection), Some(_), false) = (&self.connection, self.written, is_shared) {
             // While it is locked nobody else uses the journal; nobody is waited for.
             let _ = connection.busy_timeout(Duration::ZERO);
             if connection.execute_batch("BEGIN EXCLUSIVE").is_ok()
                 && !self.has_log
-                && !intact::is_shared_directory(&self.path)
                 && intact::foreign_side_file(&self.path, false).is_none()
             {
                 intact::remove_side_files(&self.path);
             }
         }
         self.disconnect();
+        if self.written.is_some() && !self.has_log {
+            // SQLite may have removed its journal.
+            intact::hold_side_files(&self.path);
+        }
     }
 }
 

@@ -232,8 +232,11 @@ fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
 /// Makes sure that SQLite, which opens files by their names, uses no other user's. The names
 /// beside the database are taken first: then nobody else can take one after the check.
 fn guard(path: &Path, trust: Trust) -> Result<(), StoreError> {
-    intact::hold_side_files(path);
-    for file in ["", "-journal", "-wal", "-shm"].map(|suffix| beside(path, suffix)) {
+    // Of a link of one's own, SQLite uses the files beside its target.
+    let real = file::without_links(path);
+    intact::hold_side_files(&real);
+    let files = ["", "-journal", "-wal", "-shm"].map(|suffix| beside(&real, suffix));
+    for file in std::iter::once(path.to_owned()).chain(files) {
         if let Ok(found) = fs::symlink_metadata(&file) {
             trust.check(&file, &found)?;
         }
