@@ -115,7 +115,7 @@ fn root_and_the_group_ask_the_daemon_of_a_user_below_var_tmp() {
         for d in /run /var/lib /var/tmp; do mount -t tmpfs -o mode=755 none $d || exit 99; done
         chmod 1777 /var/tmp
         exec 3<"$0"
-        as() { user=$1; group=$2; shift 2; setpriv --reuid $user --regid $group --clear-groups /proc/self/fd/3 "$@" 2>&1; }
+        as() { uid=$1; gid=$2; shift 2; setpriv --reuid $uid --regid $gid --clear-groups /proc/self/fd/3 "$@" 2>&1; }
         by() { echo "== $*"; as "$@"; echo "= $?"; }
         setpriv --pdeathsig KILL --reuid 54321 --regid 54321 --clear-groups /proc/self/fd/3 run -v home.yaml >daemon.out 2>daemon.err &
         until grep -qs OUTAGE daemon.out; do sleep 0.1; done
