@@ -4,6 +4,7 @@ mod address;
 mod dialogue;
 mod email;
 mod error;
+mod folded;
 mod login;
 mod options;
 mod server;
