@@ -101,7 +101,7 @@ pub struct MonitorStatus {
     /// says why.
     #[serde(default)]
     pub left_out: BTreeMap<String, String>,
-    /// The warnings of its last check in this run, which are never notified.
+    /// The warnings and notes of its last check in this run, which are never notified.
     #[serde(default)]
     pub warning: Option<String>,
     /// When a heartbeat was last accepted.
@@ -351,18 +351,34 @@ impl OutboxStatus {
         channels: &[ChannelStatus],
         candidates: impl Iterator<Item = &'a OutboxEntry>,
     ) -> Self {
-        let mut oldest: Vec<&OutboxEntry> = candidates.collect();
-        oldest.sort_by_key(|entry| entry.notification.at);
         Self {
             waiting: channels.iter().map(|channel| channel.waiting).sum(),
             refused: channels.iter().map(|channel| channel.refused).sum(),
-            oldest: oldest
-                .into_iter()
-                .take(MAX_SHOWN)
-                .map(NotificationStatus::of)
-                .collect(),
+            oldest: oldest(candidates.collect()),
         }
     }
+
+    /// Those of `entries` that are about a monitor, a part of it, or the part of this name.
+    #[must_use]
+    pub fn about<'a>(monitor: &str, entries: impl Iterator<Item = &'a OutboxEntry>) -> Self {
+        let is_about = |entry: &&OutboxEntry| {
+            let rest = entry.notification.monitor.strip_prefix(monitor);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let entries: Vec<&OutboxEntry> = entries.filter(is_about).collect();
+        let refused = entries.iter().filter(|entry| entry.refused).count();
+        Self {
+            waiting: entries.len() - refused,
+            refused,
+            oldest: oldest(entries),
+        }
+    }
+}
+
+fn oldest(mut entries: Vec<&OutboxEntry>) -> Vec<NotificationStatus> {
+    entries.sort_by_key(|entry| entry.notification.at);
+    let oldest = entries.into_iter().take(MAX_SHOWN);
+    oldest.map(NotificationStatus::of).collect()
 }
 
 impl NotificationStatus {
