@@ -70,8 +70,12 @@ impl PassArgs {
         if let Some(directory) = &self.generate_mrtg_config
             && (site::is_site_file(&directory.to_string_lossy()) || directory.is_file())
         {
+            let kind = match site::is_site_file(&directory.to_string_lossy()) {
+                true => "a site file",
+                false => "a file",
+            };
             return Some(format!(
-                "--generate-mrtg-config takes a directory, but {} is a site file; write the site files first, or --generate-mrtg-config=WORKDIR",
+                "--generate-mrtg-config takes a directory, but {} is {kind}; write the site files first, or --generate-mrtg-config=WORKDIR",
                 printable(&directory.display().to_string())
             ));
         }
@@ -102,8 +106,12 @@ fn no_site(config: &Path, words: &[String]) -> Option<String> {
     let hint = meant.map_or("see apmon --help".to_owned(), |word| {
         format!("did you mean apmon {word}?")
     });
+    let rule = match config.is_file() {
+        true => " (its name would end in .yaml, .yml or .json)",
+        false => "",
+    };
     Some(format!(
-        "\"{}\" is not a command of apmon, a site file, or the name of a site that a daemon runs; {hint}",
+        "\"{}\" is not a command of apmon, a site file{rule}, or the name of a site that a daemon runs; {hint}",
         printable(&word)
     ))
 }
