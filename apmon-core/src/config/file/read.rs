@@ -12,7 +12,7 @@ use crate::{
         channel::Lists,
         diagnostic::{ConfigError, Diagnostic, deduplicated},
         field::fields_of,
-        hint,
+        foreign, hint,
         monitor::{MonitorEntry, MonitorOptions, read_monitor},
         position::{FileId, Position},
         section::{Diagnostics, MOST_HINTS, Section},
@@ -60,6 +60,17 @@ pub(super) fn site_file(
         }
         _ => Err(ConfigError::Invalid { errors }),
     }
+}
+
+/// Says whose file this is, if a section shows it.
+fn of_another_tool(entries: &[KeyValue]) -> Option<String> {
+    let sections = entries.iter().take(MOST_HINTS);
+    let mut found = sections.filter_map(|entry| Some((entry, foreign::tool(&entry.key)?)));
+    let (entry, tool) = found.next()?;
+    let (key, line) = (&entry.key, entry.at.line);
+    Some(format!(
+        "; \"{key}\" on line {line} is a section of {tool}, whose files have to be rewritten"
+    ))
 }
 
 struct Reader<'a> {
@@ -140,6 +151,7 @@ impl Reader<'_> {
                     entry.at.line
                 )
             })
+            .or_else(|| of_another_tool(entries))
             .unwrap_or_default();
         self.error(
             meant.map_or(root.at, |entry| entry.at),
