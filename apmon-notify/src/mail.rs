@@ -376,6 +376,11 @@ fn ascii(address: &str) -> Option<String> {
     is_email_address(&address).then_some(address)
 }
 
+/// Reads `bytes` as a server's part of a dialogue, for the fuzz target.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    session::fuzz(bytes);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
