@@ -165,9 +165,7 @@ fn guess(cut: &mut Vec<u8>, bytes: &[u8], mut wants_more: impl FnMut(&[u8]) -> b
         left -= valid.len() + invalid.len();
         let is_cut = || str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none());
         if text.len() + valid.len() >= TEXT {
-            let mut pieces = [&*text, valid].into_iter().filter(|piece| !piece.is_empty());
-            let goes_on = pieces.all(&mut wants_more);
-            if !goes_on {
+            if !text.is_empty() && !wants_more(&text) || !valid.is_empty() && !wants_more(valid) {
                 return;
             }
             text.clear();
