@@ -59,7 +59,7 @@ fn a_mistyped_command_makes_no_pass() {
 /// A file beside the sites may have the name that was typed instead of a command, and one of a site
 /// or a monitor.
 #[test]
-fn a_bare_word_is_no_site_file_even_if_a_file_has_this_name() {
+fn a_bare_word_is_not_a_site_file_even_if_a_file_has_this_name() {
     let (lab, receiver, web) = (
         Lab::new(),
         Receiver::new(Behaviour::Answer(200)),
