@@ -21,6 +21,8 @@ const OPTIONS: &[(&str, Place)] = &[
     ("frequency", Is("check_every_n_secs")),
     ("period", Is("check_every_n_secs")),
     ("timeout", Is("max_try_secs")),
+    ("timeout_secs", Is("max_try_secs")),
+    ("timeout_seconds", Is("max_try_secs")),
     ("check_timeout", Is("max_try_secs")),
     ("retries", Is("max_retries")),
     ("max_check_attempts", Is("max_retries")),
@@ -45,6 +47,10 @@ const OPTIONS: &[(&str, Place)] = &[
     ("username", Is("smtp_username")),
     ("user", Is("smtp_username")),
     ("password", Is("smtp_password")),
+    ("pass", Is("smtp_password")),
+    ("webhook_url", Is("url")),
+    ("webhook", Is("url")),
+    ("chat", Is("chat_id")),
     ("from", Is("from_address")),
     ("sender", Is("from_address")),
     ("to", Is("email")),
@@ -151,6 +157,10 @@ const OPTIONS: &[(&str, Place)] = &[
         Other(
             "is not an option: channels are listed in the section \"site\", and alarms: no silences a monitor",
         ),
+    ),
+    (
+        "client",
+        Other("is not an option: timeouts and certificates are options of the monitor itself"),
     ),
     (
         "contacts",

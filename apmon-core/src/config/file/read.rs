@@ -73,6 +73,18 @@ fn of_another_tool(entries: &[KeyValue]) -> Option<String> {
     ))
 }
 
+/// Says where `section` is, if another one contains it.
+fn indented(entries: &[KeyValue], section: &str) -> Option<String> {
+    let inside = entries.iter().filter_map(|entry| match &entry.value.value {
+        Value::Mapping(inside) => inside.iter().find(|entry| &*entry.key == section),
+        _ => None,
+    });
+    let line = inside.take(MOST_HINTS).next()?.at.line;
+    Some(format!(
+        "; the one on line {line} is indented, but begins at the start of a line"
+    ))
+}
+
 struct Reader<'a> {
     tables: &'a Tables<'a>,
     errors: Vec<Diagnostic>,
@@ -139,6 +151,11 @@ impl Reader<'_> {
 
     /// Reports that `section` is missing, and which key may be a misspelling of it.
     fn missing(&mut self, root: &Node, entries: &[KeyValue], section: &str) {
+        if let Some(hint) = of_another_tool(entries) {
+            self.misplaced.clear();
+            self.error(root.at, format!("the section \"{section}\" is missing{hint}"));
+            return;
+        }
         let meant = entries
             .iter()
             .take(MOST_HINTS)
@@ -151,7 +168,7 @@ impl Reader<'_> {
                     entry.at.line
                 )
             })
-            .or_else(|| of_another_tool(entries))
+            .or_else(|| indented(entries, section))
             .unwrap_or_default();
         self.error(
             meant.map_or(root.at, |entry| entry.at),
@@ -218,7 +235,13 @@ impl Reader<'_> {
             if !matches!(node.value, Value::Wrong) {
                 self.error(
                     node.at,
-                    format!("\"monitors\" must be a list, found {}", node.value.what()),
+                    match node.value {
+                        Value::Mapping(_) => {
+                            "\"monitors\" must be a list, found a section; begin each monitor with \"- \""
+                                .to_owned()
+                        }
+                        _ => format!("\"monitors\" must be a list, found {}", node.value.what()),
+                    },
                 );
             }
             return Vec::new();
