@@ -21,7 +21,18 @@ fn a_mistyped_command_makes_no_pass() {
         ),
         (&["test-config", "home.yaml"], "did you mean apmon --test-config?"),
         (&["home.yaml", "staus"], "did you mean apmon status?"),
+        (
+            &["-v", "status", "-s", "own.json", "home.yaml"],
+            "\"status\" is a command, which comes first, with its options after it: apmon status ...",
+        ),
         (&["version"], "did you mean apmon --version?"),
+        (&["validate", "home.yaml"], "did you mean apmon --test-config?"),
+        (&["list"], "did you mean apmon status?"),
+        (&["stop"], "; a daemon ends on SIGTERM (systemctl stop apmon)"),
+        (
+            &["-t", "x", "home.yaml"],
+            "must be a whole number between 1 and 4294967295",
+        ),
         (&["zzzzzzzz"], "see apmon --help"),
         (
             &["--generate-mrtg-config", "home.yaml", "home.yaml"],
