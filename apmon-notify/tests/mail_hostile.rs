@@ -370,3 +370,29 @@ async fn at_most_four_connections_are_open_at_once() {
     assert!(server.connections() <= 4, "{}", server.connections());
     assert_eq!(server.lines("RCPT").len(), 12);
 }
+
+/// The seeds of the fuzz targets, which `cargo xtask fuzz` continues from.
+#[test]
+fn the_seeds_of_the_fuzz_targets_cause_no_panic() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+    let mut count = 0;
+    for (target, run) in [
+        ("mail", apmon_notify::fuzzing::mail as fn(&[u8])),
+        ("receiver_answer", apmon_notify::fuzzing::answer),
+    ] {
+        for file in std::fs::read_dir(corpus.join(target)).unwrap() {
+            run(&std::fs::read(file.unwrap().path()).unwrap());
+            count += 1;
+        }
+    }
+    assert!(count >= 7, "{count}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_dialogue_ends_whatever_the_server_says(lines in "((220|235|250|334|354|421|535)[- ]?[ -~]{0,30}\r?\n){0,12}", bytes: Vec<u8>) {
+        apmon_notify::fuzzing::mail(lines.as_bytes());
+        apmon_notify::fuzzing::mail(&bytes);
+        apmon_notify::fuzzing::answer(&bytes);
+    }
+}

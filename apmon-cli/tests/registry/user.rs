@@ -103,8 +103,9 @@ body = json.dumps({"pid": 1, "sites": [listed]}).encode()
 print("listening", flush=True)
 while True:
     stream, _ = listener.accept()
-    stream.recv(65536)
-    stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    # Who does not believe him asks nothing.
+    if stream.recv(65536):
+        stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     stream.close()
 "#;
 

@@ -179,4 +179,12 @@ mod tests {
         let long = format!("s={}", "x".repeat(MAX_COOKIE));
         assert_eq!(sent("http://nas.lan/", &[&long], "http://nas.lan/"), "");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn redirects_and_cookies_cause_no_panic(lines in "(( ?[ -~]{0,20}|//h/|https?://[a-z.:@0-9]{0,9}|ä| s=1; Domain=[a-z.]{0,6})\n){0,9}", bytes: Vec<u8>) {
+            crate::http::fuzz_redirects(lines.as_bytes());
+            crate::http::fuzz_redirects(&bytes);
+        }
+    }
 }
