@@ -277,6 +277,25 @@ fn paths_that_are_not_utf_8_are_kept() {
     assert_eq!(Entry::of(&entry.text()), Some(entry));
 }
 
+proptest::proptest! {
+    /// Any user may write a file in a directory that they own.
+    #[test]
+    fn an_entry_is_read_or_ignored_whatever_it_contains(
+        text: String,
+        at in 0_usize..400,
+        with in "[\\x00-\\x7f]{0,3}",
+        to in 0_usize..20,
+    ) {
+        let _ = Entry::of(&text);
+        let mut forged = home().text();
+        let at = at.min(forged.len());
+        forged.replace_range(at..(at + to).min(forged.len()), &with);
+        if let Some(entry) = Entry::of(&forged) {
+            proptest::prop_assert_eq!(Entry::of(&entry.text()), Some(entry));
+        }
+    }
+}
+
 #[test]
 fn registries_are_those_of_the_unit_the_machine_and_the_user() {
     struct Variables(&'static [(&'static str, &'static str)]);

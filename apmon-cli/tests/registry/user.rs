@@ -160,6 +160,73 @@ fn root_and_the_group_ask_the_daemon_of_a_user_below_var_tmp() {
     assert!(pass.contains("NEW OUTAGE") && pass.contains("= 0"), "{pass}");
 }
 
+/// Locks an entry as root and then is another user, whose socket lists a site that does not run.
+const IMPOSTOR: &str = r#"
+import fcntl, json, os, socket, sys
+entry, path, user, site = sys.argv[1:]
+lock = open(entry, "r+")
+fcntl.lockf(lock, fcntl.LOCK_EX)
+os.setgid(int(user))
+os.setuid(int(user))
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path)
+listener.listen()
+listed = {"site": "Home", "site_file": site, "given": site, "running": False, "reason": "so he says"}
+body = json.dumps({"pid": 1, "sites": [listed]}).encode()
+print("listening", flush=True)
+while True:
+    stream, _ = listener.accept()
+    # Who does not believe him asks nothing.
+    if stream.recv(65536):
+        stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    stream.close()
+"#;
+
+#[test]
+fn what_another_user_says_of_the_sites_of_a_daemon_is_not_believed() {
+    let (lab, receiver, web) = lab();
+    write_site(&lab, "home.yaml", "HomeLab", &receiver, &web);
+    lab.run(&["-s", "own.json", "home.yaml"]).assert_code(0);
+    // As in /var/tmp, anybody could have made the directory of the socket.
+    fs::set_permissions(lab.path(""), Permissions::from_mode(0o1777)).unwrap();
+    fs::create_dir(lab.path("foreign")).unwrap();
+    chown(lab.path("foreign"), Some(OTHER), Some(OTHER)).unwrap();
+    fs::create_dir_all(lab.path("run")).unwrap();
+    let text = |path: &str| lab.path(path).display().to_string();
+    let entry = serde_json::json!({
+        "version": 1,
+        "site": "Other",
+        "site_file": "/etc/apmon/other.yaml",
+        "given": "/etc/apmon/other.yaml",
+        "state_file": text("foreign/x.db"),
+        "socket": text("foreign/x.sock"),
+        "pid": 1,
+        "started": "2026-12-01T09:00:00Z",
+    });
+    lab.write("run/x.json", entry.to_string());
+    let mut command = std::process::Command::new("python3");
+    command.args([
+        "-c",
+        IMPOSTOR,
+        &text("run/x.json"),
+        &text("foreign/x.sock"),
+        &OTHER.to_string(),
+        &text("home.yaml"),
+    ]);
+    let mut impostor = Process::start(command);
+    impostor.wait_for_out("listening");
+    let status = || lab.run(&["status", "-s", "own.json", "home.yaml"]);
+    assert!(
+        status().out[1].starts_with("no daemon is running; "),
+        "{}",
+        status().text()
+    );
+    // Root gave the directory to him: what he says counts.
+    fs::set_permissions(lab.path(""), Permissions::from_mode(0o755)).unwrap();
+    assert!(status().text().contains("so he says"), "{}", status().text());
+    drop(impostor);
+}
+
 /// The daemon of a unit with `User=`, and what root, its own user and a third user find by hand.
 #[test]
 fn the_daemon_of_a_unit_with_its_own_user_is_found_by_all_who_may_ask_it() {

@@ -421,9 +421,9 @@ impl Deliveries {
         self.outbox.stored_and_lost()
     }
 
-    /// The status of the channels and of the outbox.
-    pub(super) fn status(&mut self, now: Now) -> (Vec<ChannelStatus>, OutboxStatus) {
-        let (mut channels, outbox) = self.outbox.status(self.routes.ids(), now);
+    /// The status of the channels, and of what the outbox has about `monitor`, or of all of it.
+    pub(super) fn status(&mut self, monitor: Option<&str>, now: Now) -> (Vec<ChannelStatus>, OutboxStatus) {
+        let (mut channels, outbox) = self.outbox.status(self.routes.ids(), monitor, now);
         for channel in &mut channels {
             self.stats.fill(channel);
             if self.routes.is_off() {
