@@ -68,6 +68,8 @@ mod cause;
 mod client;
 mod connect;
 mod description;
+#[doc(hidden)]
+pub mod fuzzing;
 mod heartbeat;
 mod hostname;
 mod http_url;
