@@ -7,6 +7,7 @@
 
 mod claim;
 mod entry;
+mod file;
 mod lock;
 mod register;
 mod trust;

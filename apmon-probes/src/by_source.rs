@@ -1,7 +1,7 @@
 //! The sockets that checks share which are made from the same address of this machine.
 //!
 //! An address may leave the site file, or the machine. So a socket is closed once no check has asked
-//! for it for a while, whoever could say why.
+//! for it for a while, whatever the reason.
 
 use std::{
     collections::HashMap,

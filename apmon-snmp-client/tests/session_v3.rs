@@ -404,7 +404,7 @@ async fn reports_that_answer_no_request_change_nothing() {
     }
 }
 
-/// An agent that answers nothing, and sends reports without end to whoever sends it something.
+/// An agent that answers nothing, and sends reports without end to everyone who sends it something.
 #[tokio::test]
 async fn a_flood_of_reports_ends_the_session() {
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();

@@ -19,9 +19,9 @@ use serde_json::{Value, json};
 use super::{
     Registries, SitePath,
     entry::{path_as_json, path_of},
+    file::{fnv, has_name, make},
     lock::{is_taken, lock, lock_shared},
     of_this_user,
-    register::{fnv, has_name, make},
     trust::Directory,
 };
 

@@ -27,7 +27,7 @@ impl Reference {
         self.complain_all(late);
     }
 
-    /// Whether a channel that refused this end has heard of a newer outage of the monitor, which
+    /// Whether a channel that refused this end got a newer outage of the monitor, which
     /// runs.
     pub(super) fn is_held_back(&self, end: &Expected, channel: &str) -> bool {
         let state = &self.monitors[end.monitor.as_str()].now;

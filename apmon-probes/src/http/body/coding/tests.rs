@@ -201,7 +201,11 @@ fn what_follows_the_end_is_taken_with_it() {
         for data in [vec![b'a'; 200], vec![b'a'; 200_000]] {
             let bytes = [compressed(coding, &data), b"and more".to_vec()].concat();
             super::fuzz(&bytes);
-            assert_eq!(decompress(coding, &bytes, 256), decompress(coding, &bytes, 1), "{coding:?}");
+            assert_eq!(
+                decompress(coding, &bytes, 256),
+                decompress(coding, &bytes, 1),
+                "{coding:?}"
+            );
             assert_eq!(decompress(coding, &bytes, 256).0, data, "{coding:?}");
         }
     }
