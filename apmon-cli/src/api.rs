@@ -25,6 +25,7 @@ use crate::{
     actor,
     console::ascii_controls,
     registry::{SitePath, path_as_json, path_of},
+    rrd::History,
     thread,
 };
 
@@ -40,6 +41,10 @@ pub(crate) const STATUS: &str = "/api/v1/status";
 /// channels without a body.
 pub(crate) const RETRY: &str = "/api/v1/notify/retry";
 
+/// Writes the history that waits to be written: `{"written": true}`, or false if that takes too
+/// long.
+pub(crate) const FLUSH: &str = "/api/v1/history/flush";
+
 /// Returns which site file the daemon runs, `{"site_file": "...", "given": "...", "pid": 1}`.
 const SITE: &str = "/api/v1/site";
 /// Returns the sites of the daemon, those that run and those that do not:
@@ -53,6 +58,9 @@ const MAX_BODY: usize = 16 * 1024;
 /// How long to wait for the engine. It answers within a few milliseconds unless
 /// something is wrong with it.
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long to wait for the history to be written, shorter than for the engine.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long to wait for the name of a user.
 const NAME_TIMEOUT: Duration = Duration::from_secs(1);
@@ -93,6 +101,7 @@ pub(crate) fn sites_of(socket: &Path) -> Result<Vec<ListedSite>, ApiError> {
 /// A site as its socket serves it.
 pub(crate) struct ServedSite {
     pub(crate) engine: Handle,
+    pub(crate) history: History,
     pub(crate) file: SitePath,
     /// All sites of the process.
     pub(crate) sites: ProcessSites,
@@ -126,7 +135,12 @@ async fn answer<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'st
 }
 
 async fn route<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'static>>(
-    ServedSite { engine, file, sites }: &ServedSite,
+    ServedSite {
+        engine,
+        history,
+        file,
+        sites,
+    }: &ServedSite,
     uid: Option<u32>,
     request: Request<B>,
 ) -> Result<String, (StatusCode, String)> {
@@ -148,6 +162,11 @@ async fn route<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'sta
             let action = Action::Retry { channel };
             let notifications = engine.act(action, actor(uid).await).await.map_err(refused)?;
             Ok(json!({"messages": notifications}).to_string())
+        }
+        FLUSH => {
+            only(&Method::POST)?;
+            let is_written = history.flush(FLUSH_TIMEOUT).await;
+            Ok(json!({"written": is_written}).to_string())
         }
         SITE => {
             only(&Method::GET)?;
