@@ -4,12 +4,18 @@
 //! |---|---|
 //! | `schema` | the data sources and archives of a file |
 //! | `series` | what was read from a file |
+//! | `operation` | what is written into a file, and what is known about one |
+//! | `client` | librrd as the rest of apmon uses it: requests to a child process |
 //! | `error` | what can go wrong, in an operator's words |
 
+mod client;
 mod error;
+mod operation;
 mod schema;
 mod series;
 
+pub use client::{Librrd, Pending, serve};
 pub use error::RrdError;
+pub use operation::{FileInfo, LastValues, Point, Tune, Update, Updated, Value};
 pub use schema::{Consolidation, DataSource, Round, Schema, SourceKind};
 pub use series::Fetched;
