@@ -14,7 +14,7 @@ use crate::{
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct HasNul;
 
-/// Bytes that are no request or no answer.
+/// Bytes that are neither a request nor an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Malformed;
 
@@ -227,7 +227,7 @@ impl<'a> Decoder<'a> {
         Ok(count)
     }
 
-    /// A number that is no number of things that follow.
+    /// A number that may be larger than what follows.
     pub(crate) fn index(&mut self) -> Result<usize, Malformed> {
         usize::try_from(self.number()?).map_err(|_| Malformed)
     }

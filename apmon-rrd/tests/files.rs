@@ -354,7 +354,7 @@ fn files_that_cannot_be_read_are_told_apart() {
     foreign[0] = b'X';
     let broken = [
         lab.write("empty.rrd", ""),
-        lab.write("text.rrd", "this is no RRD file"),
+        lab.write("text.rrd", "a text file"),
         lab.write("cut-header.rrd", &bytes[..400]),
         lab.write("cut.rrd", &bytes[..bytes.len() - 8]),
         lab.write("foreign.rrd", foreign),

@@ -195,7 +195,7 @@ fn what_librrd_ignores_in_silence_is_refused() {
 }
 
 #[test]
-fn nothing_to_change_is_no_error() {
+fn nothing_to_change_changes_nothing() {
     let lab = Lab::new();
     let path = lab.file("a.rrd", &small());
     let bytes = fs::read(&path).unwrap();

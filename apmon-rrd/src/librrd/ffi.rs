@@ -356,8 +356,8 @@ impl Library {
         Ok(at)
     }
 
-    /// The moment of the first row that an archive can hold. It may be before 1970, so only
-    /// the text of an error tells that there is one.
+    /// The moment of the first row that an archive can hold. It may be before 1970, so a negative
+    /// number is not an error; the text of one is.
     pub(super) fn first(&mut self, path: &CStr, round: i32) -> Result<i64, Reason> {
         // SAFETY: the text ends with NUL.
         let at = unsafe {

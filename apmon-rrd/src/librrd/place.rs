@@ -7,6 +7,7 @@ use std::{
     path::Path,
 };
 
+// allow-word: the name in POSIX
 use rustix::fs::Advice;
 
 use super::fault::Fault;
@@ -61,6 +62,7 @@ pub(super) fn settle_changed(path: &Path, before: &fs::Metadata) -> io::Result<(
 /// 800 kB dirty, 1.2 GB a day and monitor. Read again page by page, it is 20 kB.
 fn let_go(file: &File) -> io::Result<()> {
     file.sync_all()?;
+    // allow-word: the name in POSIX
     rustix::fs::fadvise(file, 0, None, Advice::DontNeed)?;
     Ok(())
 }

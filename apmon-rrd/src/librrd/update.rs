@@ -60,7 +60,7 @@ pub(super) fn update(
     Ok(updated)
 }
 
-/// How many of the first points have rising moments, so that the last moment in the file tells
+/// How many of the first points have rising moments, so that the last moment in the file shows
 /// which of them are stored.
 fn rising(points: &[(i64, &CStr)]) -> usize {
     let rises = points.windows(2).take_while(|pair| pair[0].0 < pair[1].0).count();
@@ -72,8 +72,8 @@ fn stored(library: &mut Library, path: &CStr, run: &[(i64, &CStr)], reason: &str
     let Some((first, _)) = run.first() else {
         return Ok(0);
     };
-    // The file was at or behind this moment before, so none is stored. Only this text tells that
-    // apart from points that the last moment covers because they have just been stored.
+    // The file was at or behind this moment before, so none is stored. Without this text, these
+    // points would look like those that have just been stored.
     if reason.contains(&format!("using time {first} when")) {
         return Ok(0);
     }

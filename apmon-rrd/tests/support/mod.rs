@@ -64,7 +64,7 @@ impl Lab {
         assert_eq!((updated.stored, updated.refused), (figures.len(), vec![]));
     }
 
-    /// The bytes of a file that is no RRD file.
+    /// A file with any bytes.
     pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::write(&path, bytes).unwrap();
