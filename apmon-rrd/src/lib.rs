@@ -6,6 +6,8 @@
 //! | `series` | what was read from a file |
 //! | `operation` | what is written into a file, and what is known about one |
 //! | `client` | librrd as the rest of apmon uses it: requests to a child process |
+//! | `librrd` | what runs in the child: librrd, loaded at run time, and how its traps are avoided |
+//! | `wire` | requests and answers as bytes |
 //! | `name` | the names of files |
 //! | `rows`, `template` | how much is kept; the schemas of the files that are written |
 //! | `archive` | the directory of a site's files, and reading them |
@@ -16,6 +18,7 @@
 mod archive;
 mod client;
 mod error;
+mod librrd;
 mod name;
 mod operation;
 mod repair;
@@ -23,6 +26,7 @@ mod rows;
 mod schema;
 mod series;
 mod template;
+mod wire;
 mod writer;
 
 pub use archive::{Archive, Query, percentile};
