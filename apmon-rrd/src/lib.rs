@@ -5,11 +5,17 @@
 //! | `schema` | the data sources and archives of a file |
 //! | `series` | what was read from a file |
 //! | `error` | what can go wrong, in an operator's words |
+//! | `pair` | which data sources belong in one picture, and their legends |
+//! | `unit` | the units of values, and how people read them |
 
 mod error;
+mod pair;
 mod schema;
 mod series;
+mod unit;
 
 pub use error::RrdError;
+pub use pair::{Pair, Side, pairs};
 pub use schema::{Consolidation, DataSource, Round, Schema, SourceKind};
 pub use series::Fetched;
+pub use unit::Unit;
