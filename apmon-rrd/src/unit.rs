@@ -66,6 +66,13 @@ impl Unit {
         format!("{}{gap}{prefix}{name}", digits(value, factor))
     }
 
+    /// A value beside an axis that has a name: `200 M`.
+    #[cfg(feature = "chart")]
+    pub(crate) fn tick(self, value: f64) -> String {
+        let (factor, prefix) = self.prefix(value.abs());
+        format!("{} {prefix}", digits(value, factor)).trim_end().to_owned()
+    }
+
     /// The factor and the letters of the prefix in which a figure of this size is read.
     pub(crate) fn prefix(self, size: f64) -> (f64, &'static str) {
         const BINARY: [&str; 6] = ["", "Ki", "Mi", "Gi", "Ti", "Pi"];
