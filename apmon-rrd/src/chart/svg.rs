@@ -1,0 +1,149 @@
+//! The shapes as SVG.
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use super::{
+    ChartOptions,
+    canvas::{Colour, FINE, Shape},
+    font::{self, Piece},
+    picture::Picture,
+};
+
+pub(crate) fn document(picture: &Picture, options: &ChartOptions) -> String {
+    let canvas = &picture.canvas;
+    let mut svg = String::with_capacity(64 * 1024);
+    let (width, height) = (units(canvas.width.into()), units(canvas.height.into()));
+    let _ = writeln!(
+        svg,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" viewBox=\"0 0 {width} {height}\" \
+         role=\"img\" aria-label=\"{}\">",
+        options.width,
+        options.height,
+        escaped(&picture.title)
+    );
+    let _ = writeln!(svg, "<title>{}</title>", escaped(&picture.title));
+    let _ = writeln!(svg, "<desc>{}</desc>", escaped(&picture.description));
+    glyphs(&mut svg, &canvas.shapes);
+    for shape in &canvas.shapes {
+        match shape {
+            Shape::Line { points, width, colour } => {
+                let _ = writeln!(
+                    svg,
+                    "<path d=\"{}\" fill=\"none\" stroke=\"{}\"{} stroke-width=\"{}\" stroke-linejoin=\"round\"/>",
+                    path(points),
+                    hex(*colour),
+                    opacity("stroke-opacity", *colour),
+                    units(*width),
+                );
+            }
+            Shape::Area { points, colour } => {
+                let _ = writeln!(
+                    svg,
+                    "<path d=\"{}Z\" fill=\"{}\"{}/>",
+                    path(points),
+                    hex(*colour),
+                    opacity("fill-opacity", *colour)
+                );
+            }
+            Shape::Text { text, at, size, colour } => words(&mut svg, text, *at, *size, *colour),
+        }
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
+/// Each glyph once: most letters occur several times.
+fn glyphs(svg: &mut String, shapes: &[Shape]) {
+    let mut used = BTreeSet::new();
+    for shape in shapes {
+        if let Shape::Text { text, .. } = shape {
+            for piece in font::lay_out(text).0 {
+                if let Piece::Glyph { id, .. } = piece {
+                    used.insert(id);
+                }
+            }
+        }
+    }
+    svg.push_str("<defs>\n");
+    for id in used {
+        let outline = font::outline_path(id);
+        if !outline.is_empty() {
+            let _ = writeln!(svg, "<path id=\"{}\" d=\"{outline}\"/>", name(id));
+        }
+    }
+    svg.push_str("</defs>\n");
+}
+
+/// The name of a glyph. It is the same in every picture, so that several may be parts of one page.
+fn name(id: u16) -> String {
+    format!("apmon-noto-{id}")
+}
+
+fn words(svg: &mut String, text: &str, (x, y): (i32, i32), size: f64, colour: Colour) {
+    let (x, y) = (units(x.into()), units(y.into()));
+    let scale = size / f64::from(FINE) / font::EM;
+    let fill = hex(colour);
+    let (pieces, _) = font::lay_out(text);
+    let _ = write!(svg, "<g transform=\"translate({x} {y}) scale({scale:.5} -{scale:.5})\" fill=\"{fill}\">");
+    for piece in &pieces {
+        match piece {
+            Piece::Glyph { id, x } => {
+                if !font::outline_path(*id).is_empty() {
+                    let _ = write!(svg, "<use href=\"#{}\" x=\"{x}\"/>", name(*id));
+                }
+            }
+            // The viewer may have a font for it.
+            Piece::Foreign { text, x, width } => {
+                let _ = write!(
+                    svg,
+                    "<text transform=\"translate({x} 0) scale(1 -1)\" font-family=\"sans-serif\" font-size=\"1000\" \
+                     textLength=\"{width}\" lengthAdjust=\"spacingAndGlyphs\">{}</text>",
+                    escaped(text)
+                );
+            }
+        }
+    }
+    svg.push_str("</g>\n");
+}
+
+fn path(points: &[(i32, i32)]) -> String {
+    let mut path = String::with_capacity(points.len() * 12);
+    for (place, (x, y)) in points.iter().enumerate() {
+        path.push(if place == 0 { 'M' } else { 'L' });
+        let _ = write!(path, "{} {}", units((*x).into()), units((*y).into()));
+    }
+    path
+}
+
+/// A measure in units, with no more places than it has.
+fn units(fine: f64) -> String {
+    let text = format!("{:.2}", fine / f64::from(FINE));
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn hex(Colour { rgb: (r, g, b), .. }: Colour) -> String {
+    format!("#{r:02x}{g:02x}{b:02x}")
+}
+
+fn opacity(name: &str, colour: Colour) -> String {
+    if colour.alpha < 1.0 {
+        format!(" {name}=\"{:.2}\"", colour.alpha)
+    } else {
+        String::new()
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            _ => escaped.push(letter),
+        }
+    }
+    escaped
+}
