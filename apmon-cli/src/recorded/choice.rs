@@ -72,7 +72,7 @@ impl Sources {
         if let Some((file, _)) = files.find(|(_, sources)| names.iter().all(|name| sources.contains(name))) {
             return Ok((*file, names));
         }
-        let words = pairs.iter().map(word);
+        let words = pairs.iter().map(|pair| -> &str { word(pair) });
         let sources = self.0.iter().flat_map(|(_, sources)| sources);
         let known: Vec<&str> = words.chain(sources.map(String::as_str)).collect();
         let hint = nearest(metric, known.iter().copied());

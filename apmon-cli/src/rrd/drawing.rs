@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use apmon_rrd::{Archive, Chart, Consolidation, Fetched, FileKind, Pair, Query, RrdError, interface_of, is_snmp};
+use apmon_rrd::{
+    Archive, Chart, Consolidation, Fetched, FileKind, IS_UP, Pair, Query, RrdError, Unit, interface_of,
+};
 
 /// What a chart shows of a monitor.
 #[derive(Clone, PartialEq, Debug)]
@@ -12,9 +14,6 @@ pub(crate) enum Subject {
     /// Some data sources of a file.
     Sources(FileKind, Vec<String>),
 }
-
-/// The data source that says whether a monitor is up.
-const IS_UP: &str = "is_up";
 
 impl Subject {
     pub(crate) fn file(&self) -> FileKind {
@@ -53,8 +52,8 @@ pub(crate) fn chart(
     };
     // Interfaces are counted in bytes and drawn in bits.
     for line in chart.lines.iter_mut().filter(|line| interface_of(&line.source).is_some()) {
-        line.unit = apmon_rrd::Unit::BitsPerSecond;
-        line.axis = line.unit.name().to_owned();
+        line.unit = Unit::BitsPerSecond;
+        "bit/s".clone_into(&mut line.axis);
         line.factor = 8.0;
     }
     // A band around the average; without it the chart is right all the same.

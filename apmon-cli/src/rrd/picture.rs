@@ -1,6 +1,5 @@
 //! The pictures on MRTG's pages where no other program draws them.
 
-use apmon_core::{Clock as _, SystemClock};
 use apmon_rrd::{
     Archive, ChartOptions, RrdError,
     mrtg::{Period, SiteView, Target, Written, picture_file, targets},
