@@ -40,9 +40,6 @@ const MOST_FIGURES: usize = 250_000;
 /// How long a reader waits until what was recorded is written.
 const READER_WAITS: Duration = Duration::from_secs(5);
 
-/// How long the child has to end.
-const CHILD_ENDS: Duration = Duration::from_secs(2);
-
 /// How a writer writes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -89,7 +86,7 @@ impl WriterOptions {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct WriterReport {
-    /// Values sets that are in the files.
+    /// Value sets that are in the files.
     pub stored: u64,
     /// Checks of which another one in the same second counts.
     pub replaced: u64,
@@ -110,7 +107,8 @@ pub struct WriterReport {
 /// Records every check in the files of an [`Archive`].
 ///
 /// A check costs the engine an entry in a queue. If the writer is slower than the checks, the
-/// oldest entries are dropped and counted.
+/// oldest entries are dropped and counted. The archive can be read while it is written, and
+/// afterwards; the child ends with the last archive.
 pub struct RrdWriter {
     shared: Arc<Shared>,
     ended: watch::Receiver<bool>,
@@ -162,10 +160,9 @@ impl RrdWriter {
         });
         let (end, ended) = watch::channel(false);
         let thread = Thread {
-            files: Files::new(archive.clone(), Arc::clone(&library), options),
+            files: Files::new(archive.clone(), library, options),
             shared: Arc::clone(&shared),
             archive: archive.clone(),
-            library,
             clock,
         };
         thread::Builder::new().name("history".to_owned()).spawn(move || {
@@ -237,7 +234,6 @@ struct Thread {
     files: Files,
     shared: Arc<Shared>,
     archive: Archive,
-    library: Arc<dyn Library>,
     clock: Arc<dyn Clock>,
 }
 
@@ -252,7 +248,6 @@ impl Thread {
         }
         while self.turn() {}
         self.say_what_is_missing();
-        self.library.finish(CHILD_ENDS);
     }
 
     /// Does what there is to do. Returns whether there will be more.

@@ -2,7 +2,7 @@
 
 mod failure;
 mod fake;
-//mod real;
+mod real;
 
 use std::{path::Path, process::Command, time::Duration};
 
