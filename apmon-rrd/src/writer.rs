@@ -47,8 +47,11 @@ pub struct WriterOptions {
     /// How much is kept in new files.
     pub rows: Rows,
     /// How long the values of a file are collected before they are written. `None` is five of its
-    /// steps, and at least a minute. A process that is killed loses as much.
+    /// steps, and at least a minute. It is never less than a second, of whose checks the last
+    /// counts. A process that is killed loses as much.
     pub flush_every: Option<Duration>,
+    /// Whether values are not collected at all: the process checks each monitor once.
+    pub at_once: bool,
     /// The most files that are created. `None` is no limit, but 20 a second.
     pub most_created: Option<u32>,
 }
@@ -60,6 +63,7 @@ impl WriterOptions {
         Self {
             rows,
             flush_every: None,
+            at_once: false,
             most_created: None,
         }
     }
@@ -69,7 +73,7 @@ impl WriterOptions {
     #[must_use]
     pub fn pass(rows: Rows) -> Self {
         Self {
-            flush_every: Some(Duration::ZERO),
+            at_once: true,
             most_created: Some(200),
             ..Self::daemon(rows)
         }
@@ -77,8 +81,13 @@ impl WriterOptions {
 
     /// How long the values of a file with this step are collected.
     fn wait(&self, step: u64) -> Duration {
-        self.flush_every
-            .unwrap_or_else(|| Duration::from_secs(step.saturating_mul(5).max(60)))
+        if self.at_once {
+            return Duration::ZERO;
+        }
+        let wait = self
+            .flush_every
+            .unwrap_or_else(|| Duration::from_secs(step.saturating_mul(5).max(60)));
+        wait.max(Duration::from_secs(1))
     }
 }
 

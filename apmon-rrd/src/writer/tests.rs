@@ -169,6 +169,19 @@ fn of_two_checks_in_one_second_the_last_counts() {
 }
 
 #[test]
+fn a_daemon_that_collects_nothing_waits_for_the_end_of_the_second() {
+    let mut options = WriterOptions::daemon(Rows::Small);
+    options.flush_every = Some(Duration::ZERO);
+    let mut site = Site::new(options);
+    site.check("web", 60, &up());
+    site.wait(0);
+    site.check("web", 60, &Outcome::fail(FailureClass::Refused, "refused"));
+    assert_eq!(site.names(), [""; 0]);
+    site.wait(1);
+    assert_eq!(site.points(WEB), [(0, "response_time=U is_up=100".to_owned())]);
+}
+
+#[test]
 fn the_second_that_runs_is_not_written_yet() {
     let mut site = Site::daemon();
     site.check("web", 60, &up());
