@@ -13,10 +13,25 @@ fn main() -> io::Result<()> {
     let directory = Path::new(&directory);
     fs::create_dir_all(directory)?;
     for pair in ["ping", "ports", "host"].into_iter().flat_map(pairs) {
-        let name = if pair.suffix.is_empty() { "availability" } else { &pair.suffix[1..] };
-        for (range, span, step) in [("day", DAY, 60), ("week", 7 * DAY, 300), ("year", 365 * DAY, 3_600)] {
+        let name = if pair.suffix.is_empty() {
+            "availability"
+        } else {
+            &pair.suffix[1..]
+        };
+        for (range, span, step) in [
+            ("day", DAY, 60),
+            ("week", 7 * DAY, 300),
+            ("year", 365 * DAY, 3_600),
+        ] {
             let chart = chart(pair, span, step);
-            for (size, width, height) in [("1x", 960, 360), ("small", 500, 200), ("4k", 3840, 2160)] {
+            let all = [("1x", 960, 360), ("small", 500, 200), ("4k", 3840, 2160)];
+            // Without optimisation, a large picture takes seconds.
+            let sizes = if range == "day" && pair.suffix.len() < 11 {
+                &all[..]
+            } else {
+                &all[..2]
+            };
+            for &(size, width, height) in sizes {
                 for dark in [false, true] {
                     let mut options = ChartOptions::new(width, height, NOW - span..NOW);
                     options.title = format!("Büro-Switch <1> & \"core\" - {}", pair.title);
@@ -25,9 +40,7 @@ fn main() -> io::Result<()> {
                     let theme = if dark { "dark" } else { "light" };
                     let file = directory.join(format!("{name}-{range}-{size}-{theme}"));
                     fs::write(file.with_extension("svg"), chart.svg(&options))?;
-                    if size != "4k" || range == "day" {
-                        fs::write(file.with_extension("png"), chart.png(&options))?;
-                    }
+                    fs::write(file.with_extension("png"), chart.png(&options))?;
                     for colour in [false, true] {
                         let size = TerminalSize {
                             columns: 100,
@@ -78,7 +91,11 @@ fn chart(pair: &Pair, span: i64, step: i64) -> Chart {
             let value = if gap.contains(&at) { f64::NAN } else { value };
             average.push(value);
             min.push(value * (0.6 + 0.4 * random()));
-            max.push(if source == "is_up" { value } else { value * (1.0 + 0.5 * random()) });
+            max.push(if source == "is_up" {
+                value
+            } else {
+                value * (1.0 + 0.5 * random())
+            });
         }
         at += step;
     }

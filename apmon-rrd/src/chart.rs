@@ -114,7 +114,11 @@ impl Chart {
     #[must_use]
     pub fn of_sources(average: Fetched, now: i64) -> Self {
         Self {
-            lines: average.sources.iter().map(|source| ChartLine::of_source(source)).collect(),
+            lines: average
+                .sources
+                .iter()
+                .map(|source| ChartLine::of_source(source))
+                .collect(),
             shared_axis: String::new(),
             average,
             min: None,

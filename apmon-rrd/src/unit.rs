@@ -70,7 +70,9 @@ impl Unit {
     #[cfg(feature = "chart")]
     pub(crate) fn tick(self, value: f64) -> String {
         let (factor, prefix) = self.prefix(value.abs());
-        format!("{} {prefix}", digits(value, factor)).trim_end().to_owned()
+        format!("{} {prefix}", digits(value, factor))
+            .trim_end()
+            .to_owned()
     }
 
     /// The factor and the letters of the prefix in which a figure of this size is read.

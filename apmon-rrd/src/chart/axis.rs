@@ -35,7 +35,11 @@ impl ValueAxis {
         let step = step(unit, span / (ticks - 1) as f64);
         // Lines keep a distance from the edges.
         let room = |edge: f64| edge + edge.signum() * span * 0.03;
-        let bottom = if min < 0.0 { (room(min) / step).floor() * step } else { 0.0 };
+        let bottom = if min < 0.0 {
+            (room(min) / step).floor() * step
+        } else {
+            0.0
+        };
         let top = if max > 0.0 || min == 0.0 {
             (room(max.max(step * 0.5)) / step).ceil() * step
         } else {
@@ -141,16 +145,25 @@ mod tests {
 
     #[test]
     fn ticks_are_round_figures_of_the_unit() {
-        assert_eq!(labels(Unit::BitsPerSecond, 941e6, 6), ["0", "200 M", "400 M", "600 M", "800 M", "1 G"]);
+        assert_eq!(
+            labels(Unit::BitsPerSecond, 941e6, 6),
+            ["0", "200 M", "400 M", "600 M", "800 M", "1 G"]
+        );
         assert_eq!(labels(Unit::Bytes, 900_000.0, 5), ["0", "500 Ki", "1000 Ki"]);
         assert_eq!(labels(Unit::Bytes, 3e9, 4), ["0", "1 Gi", "2 Gi", "3 Gi"]);
-        assert_eq!(labels(Unit::Milliseconds, 0.37, 5), ["0", "0.1", "0.2", "0.3", "0.4"]);
+        assert_eq!(
+            labels(Unit::Milliseconds, 0.37, 5),
+            ["0", "0.1", "0.2", "0.3", "0.4"]
+        );
         assert_eq!(labels(Unit::Number, 2.0, 8), ["0", "1", "2", "3"]);
     }
 
     #[test]
     fn percentages_are_of_a_hundred() {
-        assert_eq!(labels(Unit::Percent, 3.0, 6), ["0", "20", "40", "60", "80", "100"]);
+        assert_eq!(
+            labels(Unit::Percent, 3.0, 6),
+            ["0", "20", "40", "60", "80", "100"]
+        );
         assert_eq!(labels(Unit::Percent, 100.0, 3), ["0", "50", "100"]);
         assert_eq!(labels(Unit::Percent, 160.0, 4), ["0", "100", "200"]);
     }
@@ -165,14 +178,23 @@ mod tests {
 
     #[test]
     fn every_value_lies_within_its_axis() {
-        for unit in [Unit::Number, Unit::PerSecond, Unit::Bytes, Unit::Milliseconds, Unit::Percent] {
+        for unit in [
+            Unit::Number,
+            Unit::PerSecond,
+            Unit::Bytes,
+            Unit::Milliseconds,
+            Unit::Percent,
+        ] {
             for exponent in -6..18 {
                 for digit in [1.0, 1.99, 2.0, 3.7, 5.0, 9.99] {
                     for ticks in [2, 3, 5, 9] {
                         let max = digit * 10_f64.powi(exponent);
                         let axis = ValueAxis::of(unit, (-max / 3.0, max), ticks);
                         let range = axis.range();
-                        assert!(range.start <= -max / 3.0 && range.end >= max, "{unit:?} {max} {axis:?}");
+                        assert!(
+                            range.start <= -max / 3.0 && range.end >= max,
+                            "{unit:?} {max} {axis:?}"
+                        );
                         assert!(axis.ticks.len() <= ticks + 4, "{unit:?} {max} {axis:?}");
                         assert!(axis.ticks.contains(&0.0), "{unit:?} {max} {axis:?}");
                     }

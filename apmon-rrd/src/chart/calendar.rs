@@ -90,12 +90,18 @@ impl Distance {
         match self {
             Minutes(count) => {
                 let minutes = floor(i64::from(moment.minute()), count);
-                midnight.checked_add(Span::new().hours(moment.hour()).minutes(minutes)).ok()
+                midnight
+                    .checked_add(Span::new().hours(moment.hour()).minutes(minutes))
+                    .ok()
             }
-            Hours(count) => midnight.checked_add(Span::new().hours(floor(i64::from(moment.hour()), count))).ok(),
+            Hours(count) => midnight
+                .checked_add(Span::new().hours(floor(i64::from(moment.hour()), count)))
+                .ok(),
             Days(count) => {
                 let days = midnight.date().since(date(1970, 1, 1)).ok()?.get_days();
-                midnight.checked_sub(Span::new().days(i64::from(days).rem_euclid(count))).ok()
+                midnight
+                    .checked_sub(Span::new().days(i64::from(days).rem_euclid(count)))
+                    .ok()
             }
             Weeks => {
                 let days = midnight.weekday().since(Weekday::Monday);
@@ -103,7 +109,10 @@ impl Distance {
             }
             Months(count) => {
                 let month = floor(i64::from(moment.month()) - 1, count) + 1;
-                Some(date(moment.year(), i8::try_from(month).ok()?, 1).to_datetime(jiff::civil::Time::midnight()))
+                Some(
+                    date(moment.year(), i8::try_from(month).ok()?, 1)
+                        .to_datetime(jiff::civil::Time::midnight()),
+                )
             }
             Years(count) => {
                 let year = floor(i64::from(moment.year()), count);
@@ -192,7 +201,11 @@ pub(crate) fn range_name(range: &Range<i64>, zone: &TimeZone) -> String {
         Some(if range.end - range.start >= FORTNIGHT {
             format!("{} to {}", from.strftime("%-d %b %Y"), to.strftime("%-d %b %Y"))
         } else {
-            format!("{} to {}", from.strftime("%-d %b %Y %H:%M"), to.strftime("%-d %b %Y %H:%M %Z"))
+            format!(
+                "{} to {}",
+                from.strftime("%-d %b %Y %H:%M"),
+                to.strftime("%-d %b %Y %H:%M %Z")
+            )
         })
     };
     name().unwrap_or_default()
@@ -223,7 +236,10 @@ impl Ranged for TimeAxis {
 impl ValueFormatter<f64> for TimeAxis {
     fn format_ext(&self, value: &f64) -> String {
         #[expect(clippy::cast_precision_loss)]
-        let tick = self.ticks.iter().find(|tick| (tick.at as f64 - value).abs() < 0.5);
+        let tick = self
+            .ticks
+            .iter()
+            .find(|tick| (tick.at as f64 - value).abs() < 0.5);
         tick.map(|tick| tick.label.clone()).unwrap_or_default()
     }
 }
@@ -251,9 +267,14 @@ mod tests {
     fn ticks_are_full_hours_of_the_zone() {
         assert_eq!(
             labels("2026-11-30T13:20", "2026-12-01T13:20", 8),
-            ["15:00", "18:00", "21:00", "1 Dec", "03:00", "06:00", "09:00", "12:00"]
+            [
+                "15:00", "18:00", "21:00", "1 Dec", "03:00", "06:00", "09:00", "12:00"
+            ]
         );
-        assert_eq!(labels("2026-12-01T08:01", "2026-12-01T09:01", 6), ["08:10", "08:20", "08:30", "08:40", "08:50", "09:00"]);
+        assert_eq!(
+            labels("2026-12-01T08:01", "2026-12-01T09:01", 6),
+            ["08:10", "08:20", "08:30", "08:40", "08:50", "09:00"]
+        );
     }
 
     #[test]
@@ -261,7 +282,11 @@ mod tests {
         let spring = labels("2026-03-29T00:00", "2026-03-30T00:00", 12);
         assert_eq!(spring[..3], ["29 Mar", "03:00", "04:00"]);
         let autumn = labels("2026-10-25T00:00", "2026-10-25T05:00", 12);
-        assert_eq!(autumn.iter().filter(|label| *label == "02:00").count(), 2, "{autumn:?}");
+        assert_eq!(
+            autumn.iter().filter(|label| *label == "02:00").count(),
+            2,
+            "{autumn:?}"
+        );
     }
 
     #[test]
@@ -270,14 +295,33 @@ mod tests {
             labels("2026-11-26T12:00", "2026-12-03T12:00", 8),
             ["Fri 27", "Sat 28", "Sun 29", "Mon 30", "1 Dec", "Wed 2", "Thu 3"]
         );
-        assert_eq!(labels("2026-11-01T00:00", "2026-12-01T00:00", 6), ["2 Nov", "9 Nov", "16 Nov", "23 Nov", "30 Nov"]);
-        assert_eq!(labels("2025-10-15T00:00", "2026-03-15T00:00", 8), ["Nov", "Dec", "2026", "Feb", "Mar"]);
-        assert_eq!(labels("2001-06-01T00:00", "2026-06-01T00:00", 6), ["2005", "2010", "2015", "2020", "2025"]);
+        assert_eq!(
+            labels("2026-11-01T00:00", "2026-12-01T00:00", 6),
+            ["2 Nov", "9 Nov", "16 Nov", "23 Nov", "30 Nov"]
+        );
+        assert_eq!(
+            labels("2025-10-15T00:00", "2026-03-15T00:00", 8),
+            ["Nov", "Dec", "2026", "Feb", "Mar"]
+        );
+        assert_eq!(
+            labels("2001-06-01T00:00", "2026-06-01T00:00", 6),
+            ["2005", "2010", "2015", "2020", "2025"]
+        );
     }
 
     #[test]
     fn there_are_never_many_ticks() {
-        for span in [1, 61, 3_600, 86_401, 604_800, 2_678_400, 31_622_400, 3_155_760_000, 31_557_600_000] {
+        for span in [
+            1,
+            61,
+            3_600,
+            86_401,
+            604_800,
+            2_678_400,
+            31_622_400,
+            3_155_760_000,
+            31_557_600_000,
+        ] {
             let axis = TimeAxis::of(&(1_700_000_000..1_700_000_000 + span), &zone(), 7);
             assert!(axis.ticks.len() <= 9, "{span} {:?}", axis.ticks);
         }
@@ -286,7 +330,13 @@ mod tests {
     #[test]
     fn a_range_is_named_with_its_zone() {
         let name = |from: &str, to: &str| range_name(&(at(from)..at(to)), &zone());
-        assert_eq!(name("2026-11-30T12:00", "2026-12-01T12:00"), "30 Nov 2026 12:00 to 1 Dec 2026 12:00 CET");
-        assert_eq!(name("2025-12-01T12:00", "2026-12-01T12:00"), "1 Dec 2025 to 1 Dec 2026");
+        assert_eq!(
+            name("2026-11-30T12:00", "2026-12-01T12:00"),
+            "30 Nov 2026 12:00 to 1 Dec 2026 12:00 CET"
+        );
+        assert_eq!(
+            name("2025-12-01T12:00", "2026-12-01T12:00"),
+            "1 Dec 2025 to 1 Dec 2026"
+        );
     }
 }

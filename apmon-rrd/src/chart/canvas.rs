@@ -2,8 +2,10 @@
 
 use std::convert::Infallible;
 
-use plotters::backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind};
-use plotters::style::text_anchor::{HPos, VPos};
+use plotters_backend::{
+    BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind,
+    text_anchor::{HPos, VPos},
+};
 
 use super::font;
 
@@ -117,7 +119,13 @@ impl DrawingBackend for Backend<'_> {
         Ok(())
     }
 
-    fn draw_rect<S: BackendStyle>(&mut self, (x1, y1): BackendCoord, (x2, y2): BackendCoord, style: &S, fill: bool) -> Drawn {
+    fn draw_rect<S: BackendStyle>(
+        &mut self,
+        (x1, y1): BackendCoord,
+        (x2, y2): BackendCoord,
+        style: &S,
+        fill: bool,
+    ) -> Drawn {
         let corners = [(x1, y1), (x2, y1), (x2, y2), (x1, y2)];
         if fill {
             return self.fill_polygon(corners, style);
@@ -126,12 +134,20 @@ impl DrawingBackend for Backend<'_> {
         Ok(())
     }
 
-    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, path: I, style: &S) -> Drawn {
+    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(
+        &mut self,
+        path: I,
+        style: &S,
+    ) -> Drawn {
         self.line(path.into_iter().collect(), style);
         Ok(())
     }
 
-    fn fill_polygon<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, corners: I, style: &S) -> Drawn {
+    fn fill_polygon<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(
+        &mut self,
+        corners: I,
+        style: &S,
+    ) -> Drawn {
         self.0.shapes.push(Shape::Area {
             points: corners.into_iter().collect(),
             colour: style.color().into(),
@@ -164,7 +180,11 @@ impl DrawingBackend for Backend<'_> {
         Ok(())
     }
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss
+    )]
     fn estimate_text_size<S: BackendTextStyle>(
         &self,
         text: &str,
@@ -172,6 +192,9 @@ impl DrawingBackend for Backend<'_> {
     ) -> Result<(u32, u32), DrawingErrorKind<Infallible>> {
         let em = style.size();
         let width = font::width(text) as f64 / font::EM * em;
-        Ok((width.round() as u32, (font::CAPITAL / font::EM * em).round() as u32))
+        Ok((
+            width.round() as u32,
+            (font::CAPITAL / font::EM * em).round() as u32,
+        ))
     }
 }

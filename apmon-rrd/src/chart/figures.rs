@@ -18,7 +18,11 @@ impl Figures {
     pub(crate) fn of(chart: &Chart, line: &ChartLine, range: &Range<i64>, rank: Option<f64>) -> Self {
         let rows = known(&chart.average, &line.source, range);
         let peaks = chart.max.as_ref().map_or(f64::NAN, |max| {
-            greatest(known(max, &line.source, range).into_iter().map(|(_, value)| value))
+            greatest(
+                known(max, &line.source, range)
+                    .into_iter()
+                    .map(|(_, value)| value),
+            )
         });
         let values: Vec<f64> = rows.iter().map(|(_, value)| *value).collect();
         #[expect(clippy::cast_precision_loss)]
@@ -57,9 +61,16 @@ fn greatest(values: impl Iterator<Item = f64>) -> f64 {
 /// The smallest value that this percentage of the values does not exceed; NaN if there is none.
 fn percentile(mut values: Vec<f64>, rank: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss
+    )]
     let position = (rank / 100.0 * values.len() as f64).ceil() as usize;
-    values.get(position.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+    values
+        .get(position.saturating_sub(1))
+        .copied()
+        .unwrap_or(f64::NAN)
 }
 
 /// A percentile's name: `95th percentile`.
@@ -89,7 +100,11 @@ pub(crate) fn outages(outages: &[Range<i64>], range: &Range<i64>) -> Option<Stri
         1 => "outage",
         _ => "outages",
     };
-    Some(format!("{} {noun}, {}", seconds.len(), duration(seconds.iter().sum())))
+    Some(format!(
+        "{} {noun}, {}",
+        seconds.len(),
+        duration(seconds.iter().sum())
+    ))
 }
 
 /// A duration in its two largest units: `1 h 12 min`.
@@ -106,7 +121,11 @@ fn duration(seconds: i64) -> String {
     .filter(|(count, _)| *count > 0)
     .map(|(count, unit)| format!("{count} {unit}"))
     .collect();
-    if parts.is_empty() { "0 s".to_owned() } else { parts.join(" ") }
+    if parts.is_empty() {
+        "0 s".to_owned()
+    } else {
+        parts.join(" ")
+    }
 }
 
 #[cfg(test)]
@@ -147,7 +166,10 @@ mod tests {
     #[test]
     fn the_maximum_is_that_of_the_peaks() {
         let mut chart = chart(&[1.0, 2.0], 120);
-        chart.max = Some(Fetched { values: vec![8.0, 2.0], ..chart.average.clone() });
+        chart.max = Some(Fetched {
+            values: vec![8.0, 2.0],
+            ..chart.average.clone()
+        });
         chart.lines[0].factor = 8.0;
         let figures = Figures::of(&chart, &chart.lines[0], &(0..120), None);
         assert_eq!((figures.max, figures.average), (64.0, 12.0));
@@ -164,7 +186,13 @@ mod tests {
     #[test]
     fn the_percentile_is_one_of_the_values() {
         let hundred: Vec<f64> = (1..=100).rev().map(f64::from).collect();
-        for (rank, value) in [(95.0, 95.0), (50.0, 50.0), (100.0, 100.0), (0.0, 1.0), (99.9, 100.0)] {
+        for (rank, value) in [
+            (95.0, 95.0),
+            (50.0, 50.0),
+            (100.0, 100.0),
+            (0.0, 1.0),
+            (99.9, 100.0),
+        ] {
             assert_eq!(percentile(hundred.clone(), rank), value);
         }
         assert_eq!(percentile(vec![7.0], 95.0), 7.0);
@@ -172,7 +200,14 @@ mod tests {
 
     #[test]
     fn percentiles_have_names() {
-        for (rank, name) in [(95.0, "95th"), (91.0, "91st"), (11.0, "11th"), (2.0, "2nd"), (99.9, "99.9th"), (3.0, "3rd")] {
+        for (rank, name) in [
+            (95.0, "95th"),
+            (91.0, "91st"),
+            (11.0, "11th"),
+            (2.0, "2nd"),
+            (99.9, "99.9th"),
+            (3.0, "3rd"),
+        ] {
             assert_eq!(percentile_name(rank), format!("{name} percentile"));
         }
     }
@@ -183,7 +218,10 @@ mod tests {
         assert_eq!(outages(&[], &range), None);
         assert_eq!(outages(&[0..500, 10_000..20_000], &range), None);
         assert_eq!(outages(&[0..1_060], &range).as_deref(), Some("1 outage, 1 min"));
-        assert_eq!(outages(&[2_000..5_600, 9_280..99_999], &range).as_deref(), Some("2 outages, 1 h 12 min"));
+        assert_eq!(
+            outages(&[2_000..5_600, 9_280..99_999], &range).as_deref(),
+            Some("2 outages, 1 h 12 min")
+        );
         assert_eq!(duration(90_061), "1 d 1 h");
         assert_eq!(duration(59), "59 s");
     }

@@ -17,9 +17,16 @@ pub(crate) const CAPITAL: f64 = 714.0;
 /// A part of a text, at a distance from its beginning.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Piece {
-    Glyph { id: u16, x: i64 },
+    Glyph {
+        id: u16,
+        x: i64,
+    },
     /// Letters that the font does not have.
-    Foreign { text: String, x: i64, width: i64 },
+    Foreign {
+        text: String,
+        x: i64,
+        width: i64,
+    },
 }
 
 /// The pieces of a text, and its width.

@@ -81,9 +81,16 @@ impl Legend {
     pub(crate) fn draw(&self, area: &Area<'_>, (left, top): (i32, i32), width: i32) -> Drawn {
         let palette = self.palette;
         let indent = SQUARE + GAP;
-        let columns: Vec<i32> = (0..self.headings.len()).map(|column| self.width_of(column)).collect();
+        let columns: Vec<i32> = (0..self.headings.len())
+            .map(|column| self.width_of(column))
+            .collect();
         let figures: i32 = columns.iter().map(|column| column + COLUMN).sum();
-        let labels = self.rows.iter().map(|row| text_width(&row.label, SIZE)).max().unwrap_or(0);
+        let labels = self
+            .rows
+            .iter()
+            .map(|row| text_width(&row.label, SIZE))
+            .max()
+            .unwrap_or(0);
         let labels = labels.min(width - indent - figures).max(0);
 
         // Each column ends here.
@@ -102,7 +109,12 @@ impl Legend {
             line += ROW;
             square(area, row.colour, (left, line))?;
             let label = text_style(SIZE, palette.text, HPos::Left, VPos::Center);
-            put(area, &fitting(&row.label, SIZE, labels), &label, (left + indent, line))?;
+            put(
+                area,
+                &fitting(&row.label, SIZE, labels),
+                &label,
+                (left + indent, line),
+            )?;
             let figure = text_style(SIZE, palette.text, HPos::Right, VPos::Center);
             for (text, end) in row.figures.iter().zip(&ends) {
                 put(area, text, &figure, (*end, line))?;
@@ -112,20 +124,35 @@ impl Legend {
             line += ROW;
             square(area, palette.outage, (left, line))?;
             let style = text_style(SIZE, palette.text, HPos::Left, VPos::Center);
-            put(area, &fitting(outages, SIZE, width - indent), &style, (left + indent, line))?;
+            put(
+                area,
+                &fitting(outages, SIZE, width - indent),
+                &style,
+                (left + indent, line),
+            )?;
         }
         Ok(())
     }
 
     fn width_of(&self, column: usize) -> i32 {
-        let heading = self.headings.get(column).map_or(0, |text| text_width(text, HEADING));
+        let heading = self
+            .headings
+            .get(column)
+            .map_or(0, |text| text_width(text, HEADING));
         let figures = self.rows.iter().filter_map(|row| row.figures.get(column));
-        figures.map(|text| text_width(text, SIZE)).max().unwrap_or(0).max(heading)
+        figures
+            .map(|text| text_width(text, SIZE))
+            .max()
+            .unwrap_or(0)
+            .max(heading)
     }
 }
 
 fn square(area: &Area<'_>, colour: RGBColor, (x, y): (i32, i32)) -> Drawn {
     let half = SQUARE / 2;
-    let corners = [(x * FINE, (y - half) * FINE), ((x + SQUARE) * FINE, (y + half) * FINE)];
+    let corners = [
+        (x * FINE, (y - half) * FINE),
+        ((x + SQUARE) * FINE, (y + half) * FINE),
+    ];
     area.draw(&Rectangle::new(corners, colour.filled()))
 }

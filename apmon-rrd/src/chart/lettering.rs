@@ -39,5 +39,8 @@ pub(crate) fn text_width(text: &str, size: i32) -> i32 {
 /// The text, cut to a width in units.
 #[expect(clippy::cast_possible_truncation)]
 pub(crate) fn fitting(text: &str, size: i32, width: i32) -> String {
-    font::fitting(text, (f64::from(width.max(0)) / f64::from(size) * font::EM) as i64)
+    font::fitting(
+        text,
+        (f64::from(width.max(0)) / f64::from(size) * font::EM) as i64,
+    )
 }

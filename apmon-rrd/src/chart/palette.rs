@@ -23,7 +23,7 @@ const LIGHT: Palette = Palette {
     background: RGBColor(0xff, 0xff, 0xff),
     plot: RGBColor(0xfa, 0xfb, 0xfc),
     grid: RGBColor(0xe3, 0xe7, 0xec),
-    axis: RGBColor(0x8a, 0x94, 0xa2),
+    axis: RGBColor(0x7c, 0x87, 0x95),
     text: RGBColor(0x17, 0x1e, 0x27),
     pale: RGBColor(0x52, 0x5d, 0x6b),
     lines: [
@@ -66,7 +66,11 @@ mod tests {
         let luminance = |RGBColor(r, g, b): RGBColor| {
             let linear = |channel: u8| {
                 let share = f64::from(channel) / 255.0;
-                if share <= 0.04045 { share / 12.92 } else { ((share + 0.055) / 1.055).powf(2.4) }
+                if share <= 0.04045 {
+                    share / 12.92
+                } else {
+                    ((share + 0.055) / 1.055).powf(2.4)
+                }
             };
             0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b)
         };
@@ -84,10 +88,18 @@ mod tests {
                 }
                 // The names of the axes have the colours of their lines.
                 for line in palette.lines {
-                    assert!(contrast(line, background) >= 4.5, "{line:?} {}", contrast(line, background));
+                    assert!(
+                        contrast(line, background) >= 4.5,
+                        "{line:?} {}",
+                        contrast(line, background)
+                    );
                 }
                 for shape in [palette.axis, palette.outage] {
-                    assert!(contrast(shape, background) >= 3.0, "{shape:?} {}", contrast(shape, background));
+                    assert!(
+                        contrast(shape, background) >= 3.0,
+                        "{shape:?} {}",
+                        contrast(shape, background)
+                    );
                 }
             }
         }

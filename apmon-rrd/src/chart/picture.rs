@@ -41,10 +41,12 @@ const TITLE: i32 = 15;
 const SMALL: i32 = 11;
 /// The mark of a tick; its label is twice as far away.
 const MARK: i32 = 3;
+/// The height of the labels below the lines.
+const TIMES: i32 = SMALL + 2 * MARK + 6;
+/// The room beside the lines for half of the last label.
+const HALF_LABEL: i32 = 24;
 /// The least height of the lines, below which the legend gives way.
 const LEAST_HEIGHT: i32 = 56;
-
-type Plot<'a, 'b> = ChartContext<'a, Backend<'b>, Cartesian2d<TimeAxis, ValueAxis>>;
 
 pub(crate) fn draw(chart: &Chart, options: &ChartOptions) -> Picture {
     let fine = f64::from(FINE);
@@ -119,31 +121,46 @@ impl Sheet<'_> {
         let below_title = self.draw_title(area, width)?;
         let legend = Legend::of(self.traces, self.chart, self.options, self.palette);
         let names = SMALL + 8;
-        let times = SMALL + 2 * MARK + 6;
         let top = below_title + names;
-        let rest = height - top - times - MARGIN / 2;
+        let rest = height - top - TIMES - MARGIN / 2;
         let legend = legend.filter(|legend| rest - legend.height() >= LEAST_HEIGHT);
         let bottom = top + (rest - legend.as_ref().map_or(0, Legend::height)).max(1);
 
         let left = self.axis(false, bottom - top);
-        let right = self.traces.iter().any(|trace| trace.right).then(|| self.axis(true, bottom - top));
+        let right = self
+            .traces
+            .iter()
+            .any(|trace| trace.right)
+            .then(|| self.axis(true, bottom - top));
         let room = |axis: &ValueAxis| {
-            let widest = axis.ticks.iter().map(|tick| text_width(&axis.label(*tick), SMALL)).max();
+            let widest = axis
+                .ticks
+                .iter()
+                .map(|tick| text_width(&axis.label(*tick), SMALL))
+                .max();
             widest.unwrap_or(0) + 2 * MARK + MARGIN
         };
         let frame = Frame {
-            x: room(&left)..(width - right.as_ref().map_or(MARGIN, room)),
+            x: room(&left)
+                ..(width
+                    - right
+                        .as_ref()
+                        .map_or(HALF_LABEL, |axis| room(axis).max(HALF_LABEL))),
             y: top..bottom,
         };
         self.draw_lines(area, &frame, (width, height), left, right)?;
         self.draw_axis_names(area, &frame)?;
-        if self.traces.iter().all(|trace| !trace.buckets.iter().any(Bucket::is_known)) {
+        if self
+            .traces
+            .iter()
+            .all(|trace| !trace.buckets.iter().any(Bucket::is_known))
+        {
             let at = ((frame.x.start + frame.x.end) / 2, (top + bottom) / 2);
             let style = text_style(13, self.palette.pale, HPos::Center, VPos::Center);
             put(area, "No data in this range", &style, at)?;
         }
         if let Some(legend) = legend {
-            legend.draw(area, (MARGIN, bottom + times), width - 2 * MARGIN)?;
+            legend.draw(area, (MARGIN, bottom + TIMES), width - 2 * MARGIN)?;
         }
         Ok(())
     }
@@ -195,13 +212,24 @@ impl Sheet<'_> {
         let palette = self.palette;
         let ticks = usize::try_from((frame.x.end - frame.x.start) / 64).unwrap_or(1);
         let time = TimeAxis::of(&self.options.range, &self.options.zone, ticks);
-        let mut plot = ChartBuilder::on(area)
+        let two = right.is_some();
+        let right = right.unwrap_or_else(|| left.clone());
+        let bottoms = (bottom_of(&left), bottom_of(&right));
+        let mut builder = ChartBuilder::on(area);
+        builder
             .margin_top(frame.y.start * FINE)
-            .margin_bottom((height - frame.y.end) * FINE - (SMALL + 2 * MARK + 6) * FINE)
-            .x_label_area_size((SMALL + 2 * MARK + 6) * FINE)
-            .y_label_area_size(frame.x.start * FINE)
-            .right_y_label_area_size((width - frame.x.end) * FINE)
-            .build_cartesian_2d(time.clone(), left)?;
+            .margin_bottom((height - frame.y.end - TIMES) * FINE)
+            .x_label_area_size(TIMES * FINE)
+            .y_label_area_size(frame.x.start * FINE);
+        let room = (width - frame.x.end) * FINE;
+        if two {
+            builder.right_y_label_area_size(room);
+        } else {
+            builder.margin_right(room);
+        }
+        let mut plot = builder
+            .build_cartesian_2d(time.clone(), left)?
+            .set_secondary_coord(time, right);
         plot.plotting_area().fill(&palette.plot)?;
         self.draw_outages(&plot)?;
         let line = |colour: RGBColor| ShapeStyle::from(&colour).stroke_width(FINE.unsigned_abs());
@@ -213,34 +241,28 @@ impl Sheet<'_> {
             .label_style(label.clone())
             .set_all_tick_mark_size(MARK * FINE)
             .draw()?;
-        for trace in self.traces.iter().filter(|trace| !trace.right) {
-            plot.draw_series(fills(trace, plot.y_range().start, std::ptr::eq(trace, &self.traces[0])))?;
+        if two {
+            plot.configure_secondary_axes()
+                .axis_style(line(palette.axis))
+                .label_style(label)
+                .set_all_tick_mark_size(MARK * FINE)
+                .draw()?;
         }
-        let Some(right) = right else {
-            for trace in self.traces {
-                plot.draw_series(strokes(trace))?;
-                plot.draw_series(self.percentile_dashes(trace, frame))?;
+        for (place, trace) in self.traces.iter().enumerate() {
+            if trace.right {
+                plot.draw_secondary_series(fills(trace, bottoms.1, false))?;
+            } else {
+                plot.draw_series(fills(trace, bottoms.0, place == 0))?;
             }
-            return Ok(());
-        };
-        let bottom = right.ticks.first().copied().unwrap_or(0.0);
-        let mut plot = plot.set_secondary_coord(time, right);
-        plot.configure_secondary_axes()
-            .axis_style(line(palette.axis))
-            .label_style(label)
-            .set_all_tick_mark_size(MARK * FINE)
-            .draw()?;
-        for trace in self.traces.iter().filter(|trace| trace.right) {
-            plot.draw_secondary_series(fills(trace, bottom, false))?;
         }
         for trace in self.traces {
-            let (strokes, dashes) = (strokes(trace), self.percentile_dashes(trace, frame));
+            let lines = strokes(trace)
+                .into_iter()
+                .chain(self.percentile_dashes(trace, frame));
             if trace.right {
-                plot.draw_secondary_series(strokes)?;
-                plot.draw_secondary_series(dashes)?;
+                plot.draw_secondary_series(lines)?;
             } else {
-                plot.draw_series(strokes)?;
-                plot.draw_series(dashes)?;
+                plot.draw_series(lines)?;
             }
         }
         Ok(())
@@ -248,7 +270,7 @@ impl Sheet<'_> {
 
     /// Outages are shaded from top to bottom, with a bar on the time axis: an area of a pale colour
     /// alone is not seen by everybody.
-    fn draw_outages(&self, plot: &Plot<'_, '_>) -> Drawn {
+    fn draw_outages(&self, plot: &ChartContext<'_, Backend<'_>, Cartesian2d<TimeAxis, ValueAxis>>) -> Drawn {
         let colour = self.palette.outage;
         let range = &self.options.range;
         let (x, y) = plot.plotting_area().get_pixel_range();
@@ -266,8 +288,14 @@ impl Sheet<'_> {
             // The shortest outage is still seen.
             let (from, to) = (place(outage.start), place(outage.end));
             let to = to.max(from + FINE);
-            area.draw(&Rectangle::new([(from, y.start), (to, y.end)], colour.mix(0.16).filled()))?;
-            area.draw(&Rectangle::new([(from, y.end - 5 * FINE), (to, y.end)], colour.filled()))?;
+            area.draw(&Rectangle::new(
+                [(from, y.start), (to, y.end)],
+                colour.mix(0.16).filled(),
+            ))?;
+            area.draw(&Rectangle::new(
+                [(from, y.end - 5 * FINE), (to, y.end)],
+                colour.filled(),
+            ))?;
         }
         Ok(())
     }
@@ -302,14 +330,35 @@ impl Sheet<'_> {
             let mut on_this = self.traces.iter().filter(|trace| trace.right == right);
             let Some(first) = on_this.next() else { continue };
             let shared = on_this.next().is_some();
-            let name = if shared { self.chart.shared_name(first.line.unit) } else { &first.line.axis };
-            let colour = if two && !shared { first.colour } else { self.palette.pale };
-            let x = if right { x + (area_width(area) - x - MARGIN) } else { x };
+            let name = if shared {
+                self.chart.shared_name(first.line.unit)
+            } else {
+                &first.line.axis
+            };
+            let colour = if two && !shared {
+                first.colour
+            } else {
+                self.palette.pale
+            };
+            let x = if right {
+                x + (area_width(area) - x - MARGIN)
+            } else {
+                x
+            };
             let text = fitting(&font::printable(name), SMALL, width);
-            put(area, &text, &text_style(SMALL, colour, side, VPos::Bottom), (x, y))?;
+            put(
+                area,
+                &text,
+                &text_style(SMALL, colour, side, VPos::Bottom),
+                (x, y),
+            )?;
         }
         Ok(())
     }
+}
+
+fn bottom_of(axis: &ValueAxis) -> f64 {
+    axis.ticks.first().copied().unwrap_or(0.0)
 }
 
 fn area_width(area: &Area<'_>) -> i32 {
@@ -322,7 +371,9 @@ fn fills(trace: &Trace<'_>, bottom: f64, first: bool) -> Vec<Polygon<(f64, f64)>
     if first {
         let floor = bottom.max(0.0);
         for mut piece in trace.pieces(|bucket| bucket.average) {
-            let (Some(start), Some(end)) = (piece.first().copied(), piece.last().copied()) else { continue };
+            let (Some(start), Some(end)) = (piece.first().copied(), piece.last().copied()) else {
+                continue;
+            };
             piece.push((end.0, floor));
             piece.push((start.0, floor));
             fills.push(Polygon::new(piece, trace.colour.mix(0.13)));
@@ -341,7 +392,8 @@ fn fills(trace: &Trace<'_>, bottom: f64, first: bool) -> Vec<Polygon<(f64, f64)>
 
 fn strokes(trace: &Trace<'_>) -> Vec<PathElement<(f64, f64)>> {
     let style = ShapeStyle::from(&trace.colour).stroke_width((FINE.unsigned_abs() * 3) / 2);
-    trace.pieces(|bucket| bucket.average)
+    trace
+        .pieces(|bucket| bucket.average)
         .into_iter()
         .map(|piece| PathElement::new(piece, style))
         .collect()

@@ -5,7 +5,7 @@ use ttf_parser::OutlineBuilder;
 
 use super::{
     ChartOptions,
-    canvas::{Canvas, Colour, FINE, Shape},
+    canvas::{Canvas, Colour, Shape},
     font::{self, Piece},
     picture::Picture,
 };
@@ -22,7 +22,11 @@ fn draw(pixmap: &mut Pixmap, canvas: &Canvas) {
     let transform = Transform::from_scale(scale, scale);
     for shape in &canvas.shapes {
         match shape {
-            Shape::Line { points, width, colour } => {
+            Shape::Line {
+                points,
+                width,
+                colour,
+            } => {
                 let Some(path) = path(points, false) else { continue };
                 #[expect(clippy::cast_possible_truncation)]
                 let stroke = Stroke {
@@ -36,7 +40,12 @@ fn draw(pixmap: &mut Pixmap, canvas: &Canvas) {
                 let Some(path) = path(points, true) else { continue };
                 pixmap.fill_path(&path, &paint(*colour), FillRule::Winding, transform, None);
             }
-            Shape::Text { text, at, size, colour } => {
+            Shape::Text {
+                text,
+                at,
+                size,
+                colour,
+            } => {
                 let mut letters = Letters(PathBuilder::new(), 0.0);
                 for piece in font::lay_out(text).0 {
                     match piece {
@@ -54,7 +63,9 @@ fn draw(pixmap: &mut Pixmap, canvas: &Canvas) {
                 #[expect(clippy::cast_possible_truncation)]
                 let em = (size / font::EM) as f32;
                 #[expect(clippy::cast_precision_loss)]
-                let place = transform.pre_translate(at.0 as f32, at.1 as f32).pre_scale(em, -em);
+                let place = transform
+                    .pre_translate(at.0 as f32, at.1 as f32)
+                    .pre_scale(em, -em);
                 pixmap.fill_path(&path, &paint(*colour), FillRule::Winding, place, None);
             }
         }

@@ -47,7 +47,8 @@ impl Grid {
         let rows = if span / row <= points { 1 } else { rows };
         let step = row.saturating_mul(rows);
         let start = range.start.div_euclid(step).saturating_mul(step);
-        let steps = (range.end - start).div_euclid(step) + i64::from((range.end - start).rem_euclid(step) != 0);
+        let steps =
+            (range.end - start).div_euclid(step) + i64::from((range.end - start).rem_euclid(step) != 0);
         Self {
             start,
             step,
@@ -177,16 +178,29 @@ mod tests {
     }
 
     fn averages(buckets: &[Bucket]) -> Vec<Option<f64>> {
-        buckets.iter().map(|bucket| bucket.is_known().then_some(bucket.average)).collect()
+        buckets
+            .iter()
+            .map(|bucket| bucket.is_known().then_some(bucket.average))
+            .collect()
     }
 
     #[test]
     fn rows_stay_as_they_are_where_there_are_pixels_for_them() {
         let grid = Grid::of(&(0..300), 60, 100);
-        assert_eq!(grid, Grid { start: 0, step: 60, steps: 5 });
+        assert_eq!(
+            grid,
+            Grid {
+                start: 0,
+                step: 60,
+                steps: 5
+            }
+        );
         let rows = fetched(60, 60, &[1.0, f64::NAN, 3.0, 4.0, 5.0]);
         let buckets = buckets(&grid, "x", 1.0, &rows, None, None);
-        assert_eq!(averages(&buckets), [Some(1.0), None, Some(3.0), Some(4.0), Some(5.0)]);
+        assert_eq!(
+            averages(&buckets),
+            [Some(1.0), None, Some(3.0), Some(4.0), Some(5.0)]
+        );
     }
 
     #[test]
@@ -195,7 +209,10 @@ mod tests {
             for points in [1, 2, 7, 600] {
                 for start in [0, 13, -7_201, 1_700_000_000] {
                     let grid = Grid::of(&(start..start + span), 60, points);
-                    assert!(grid.steps <= points.max(2) + 1, "{span} {points} {start} {grid:?}");
+                    assert!(
+                        grid.steps <= points.max(2) + 1,
+                        "{span} {points} {start} {grid:?}"
+                    );
                     assert!(grid.start <= start && grid.at(grid.steps) >= start + span);
                     assert_eq!(grid.start.rem_euclid(grid.step), 0);
                 }
@@ -205,7 +222,11 @@ mod tests {
 
     #[test]
     fn extremes_survive_what_averages_smooth() {
-        let grid = Grid { start: 0, step: 240, steps: 1 };
+        let grid = Grid {
+            start: 0,
+            step: 240,
+            steps: 1,
+        };
         let rows = fetched(60, 60, &[1.0, 1.0, 9.0, 1.0]);
         let seen = buckets(&grid, "x", 1.0, &rows, None, None)[0];
         assert_eq!((seen.min, seen.average, seen.max), (1.0, 3.0, 9.0));
@@ -217,7 +238,11 @@ mod tests {
 
     #[test]
     fn peaks_that_are_kept_for_a_shorter_time_fall_back_on_the_averages() {
-        let grid = Grid { start: 0, step: 60, steps: 2 };
+        let grid = Grid {
+            start: 0,
+            step: 60,
+            steps: 2,
+        };
         let rows = fetched(60, 60, &[4.0, 5.0]);
         let peaks = fetched(60, 60, &[f64::NAN, 7.0]);
         let seen = buckets(&grid, "x", 1.0, &rows, None, Some(&peaks));
@@ -226,7 +251,11 @@ mod tests {
 
     #[test]
     fn a_step_is_unknown_if_more_than_half_of_it_is() {
-        let grid = Grid { start: 0, step: 240, steps: 2 };
+        let grid = Grid {
+            start: 0,
+            step: 240,
+            steps: 2,
+        };
         let nan = f64::NAN;
         let rows = fetched(60, 60, &[1.0, nan, 3.0, nan, nan, nan, 3.0, nan]);
         let seen = buckets(&grid, "x", 1.0, &rows, None, None);
@@ -235,14 +264,22 @@ mod tests {
 
     #[test]
     fn a_row_longer_than_a_step_counts_in_each() {
-        let grid = Grid { start: 0, step: 60, steps: 4 };
+        let grid = Grid {
+            start: 0,
+            step: 60,
+            steps: 4,
+        };
         let seen = buckets(&grid, "x", 1.0, &fetched(180, 180, &[7.0]), None, None);
         assert_eq!(averages(&seen), [Some(7.0), Some(7.0), Some(7.0), None]);
     }
 
     #[test]
     fn what_was_not_fetched_is_unknown() {
-        let grid = Grid { start: 0, step: 60, steps: 2 };
+        let grid = Grid {
+            start: 0,
+            step: 60,
+            steps: 2,
+        };
         let seen = buckets(&grid, "y", 1.0, &fetched(60, 60, &[1.0, 2.0]), None, None);
         assert_eq!(averages(&seen), [None, None]);
     }

@@ -26,11 +26,15 @@ pub(crate) fn document(picture: &Picture, options: &ChartOptions) -> String {
     glyphs(&mut svg, &canvas.shapes);
     for shape in &canvas.shapes {
         match shape {
-            Shape::Line { points, width, colour } => {
+            Shape::Line {
+                points,
+                width,
+                colour,
+            } => {
                 let _ = writeln!(
                     svg,
                     "<path d=\"{}\" fill=\"none\" stroke=\"{}\"{} stroke-width=\"{}\" stroke-linejoin=\"round\"/>",
-                    path(points),
+                    path(points, canvas.pixel),
                     hex(*colour),
                     opacity("stroke-opacity", *colour),
                     units(*width),
@@ -40,12 +44,17 @@ pub(crate) fn document(picture: &Picture, options: &ChartOptions) -> String {
                 let _ = writeln!(
                     svg,
                     "<path d=\"{}Z\" fill=\"{}\"{}/>",
-                    path(points),
+                    path(points, canvas.pixel),
                     hex(*colour),
                     opacity("fill-opacity", *colour)
                 );
             }
-            Shape::Text { text, at, size, colour } => words(&mut svg, text, *at, *size, *colour),
+            Shape::Text {
+                text,
+                at,
+                size,
+                colour,
+            } => words(&mut svg, text, *at, *size, *colour),
         }
     }
     svg.push_str("</svg>\n");
@@ -84,7 +93,10 @@ fn words(svg: &mut String, text: &str, (x, y): (i32, i32), size: f64, colour: Co
     let scale = size / f64::from(FINE) / font::EM;
     let fill = hex(colour);
     let (pieces, _) = font::lay_out(text);
-    let _ = write!(svg, "<g transform=\"translate({x} {y}) scale({scale:.5} -{scale:.5})\" fill=\"{fill}\">");
+    let _ = write!(
+        svg,
+        "<g transform=\"translate({x} {y}) scale({scale:.5} -{scale:.5})\" fill=\"{fill}\">"
+    );
     for piece in &pieces {
         match piece {
             Piece::Glyph { id, x } => {
@@ -106,11 +118,25 @@ fn words(svg: &mut String, text: &str, (x, y): (i32, i32), size: f64, colour: Co
     svg.push_str("</g>\n");
 }
 
-fn path(points: &[(i32, i32)]) -> String {
-    let mut path = String::with_capacity(points.len() * 12);
+/// A path whose points are given by the distance from the one before, which is shorter. They are
+/// rounded to a tenth of a unit, or less if a unit is several pixels.
+#[expect(clippy::cast_possible_truncation)]
+fn path(points: &[(i32, i32)], pixel: f64) -> String {
+    let grain = if pixel < f64::from(FINE) / 2.0 {
+        2
+    } else {
+        FINE / 10
+    };
+    let rounded = |fine: i32| (f64::from(fine) / f64::from(grain)).round() as i32 * grain;
+    let mut path = String::with_capacity(points.len() * 10);
+    let mut before = (0, 0);
     for (place, (x, y)) in points.iter().enumerate() {
-        path.push(if place == 0 { 'M' } else { 'L' });
-        let _ = write!(path, "{} {}", units((*x).into()), units((*y).into()));
+        let point = (rounded(*x), rounded(*y));
+        let (dx, dy) = (point.0 - before.0, point.1 - before.1);
+        path.push(if place == 0 { 'M' } else { 'l' });
+        let gap = if dy < 0 { "" } else { " " };
+        let _ = write!(path, "{}{gap}{}", units(dx.into()), units(dy.into()));
+        before = point;
     }
     path
 }

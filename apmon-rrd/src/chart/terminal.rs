@@ -71,8 +71,13 @@ impl<'a> Screen<'a> {
         // Title and range, a name for each panel, the time axis and its labels, the legend.
         let around = 2 + groups.len() + 2 + chart.lines.len() + usize::from(outages);
         let height = (size.rows.saturating_sub(around) / groups.len().max(1)).max(3);
-        let axes: Vec<Panel> = groups.into_iter().map(|lines| panel(chart, &traces, lines, height)).collect();
-        let ticks = axes.iter().flat_map(|panel| panel.axis.ticks.iter().map(|tick| panel.axis.label(*tick)));
+        let axes: Vec<Panel> = groups
+            .into_iter()
+            .map(|lines| panel(chart, &traces, lines, height))
+            .collect();
+        let ticks = axes
+            .iter()
+            .flat_map(|panel| panel.axis.ticks.iter().map(|tick| panel.axis.label(*tick)));
         let labels = ticks.map(|label| cells(&label)).max().unwrap_or(1);
         Self {
             chart,
@@ -146,7 +151,9 @@ impl<'a> Screen<'a> {
                 range.start + (share * (range.end - range.start) as f64) as i64
             };
             let step = usize::try_from((at - trace.grid.start).div_euclid(trace.grid.step)).ok();
-            let bucket = step.and_then(|step| trace.buckets.get(step)).filter(|bucket| bucket.is_known());
+            let bucket = step
+                .and_then(|step| trace.buckets.get(step))
+                .filter(|bucket| bucket.is_known());
             let Some(bucket) = bucket else {
                 before = None;
                 continue;
@@ -192,7 +199,11 @@ impl<'a> Screen<'a> {
         let axis = TimeAxis::of(&self.options.range, &self.options.zone, (width / 10).max(1));
         let mut line = vec!['─'; width];
         let mut labels = String::new();
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss
+        )]
         let column = |at: i64| ((axis.share(at as f64) * width as f64) as usize).min(width - 1);
         for tick in &axis.ticks {
             let place = column(tick.at);
@@ -229,13 +240,20 @@ impl<'a> Screen<'a> {
 
     fn legend(&self) -> Vec<String> {
         let label = |trace: &Trace<'_>| font::printable(&trace.line.label);
-        let widest = self.traces.iter().map(|trace| cells(&label(trace))).max().unwrap_or(0);
+        let widest = self
+            .traces
+            .iter()
+            .map(|trace| cells(&label(trace)))
+            .max()
+            .unwrap_or(0);
         let columns = self.columns();
         let mut lines = Vec::new();
         for (place, trace) in self.traces.iter().enumerate() {
             let label = label(trace);
             let gap = " ".repeat(widest - cells(&label));
-            let figures = columns.iter().map(|column| column.get(place).map_or("", String::as_str));
+            let figures = columns
+                .iter()
+                .map(|column| column.get(place).map_or("", String::as_str));
             let text = format!("{label}{gap}  {}", figures.collect::<Vec<_>>().join("  "));
             let square = self.paint("■", LINES.get(place).copied().unwrap_or(PALE));
             lines.push(format!("{square} {}", cut(&text, self.size.columns - 2)));
@@ -250,16 +268,23 @@ impl<'a> Screen<'a> {
     fn columns(&self) -> Vec<Vec<String>> {
         let rank = self.options.percentile.map(figures::percentile_name);
         let columns = (0..3 + usize::from(rank.is_some())).map(|column| {
-            let texts: Vec<String> = self.traces.iter().map(|trace| {
-                let figures = trace.figures;
-                let (name, value) = match column {
-                    0 => ("max", figures.max),
-                    1 => ("avg", figures.average),
-                    2 => ("now", figures.current),
-                    _ => (rank.as_deref().unwrap_or_default(), figures.percentile.unwrap_or(f64::NAN)),
-                };
-                format!("{name} {}", trace.line.unit.text(value))
-            }).collect();
+            let texts: Vec<String> = self
+                .traces
+                .iter()
+                .map(|trace| {
+                    let figures = trace.figures;
+                    let (name, value) = match column {
+                        0 => ("max", figures.max),
+                        1 => ("avg", figures.average),
+                        2 => ("now", figures.current),
+                        _ => (
+                            rank.as_deref().unwrap_or_default(),
+                            figures.percentile.unwrap_or(f64::NAN),
+                        ),
+                    };
+                    format!("{name} {}", trace.line.unit.text(value))
+                })
+                .collect();
             let widest = texts.iter().map(|text| cells(text)).max().unwrap_or(0);
             texts.into_iter().map(|text| format!("{text:<widest$}")).collect()
         });
@@ -303,14 +328,18 @@ fn panel(chart: &Chart, traces: &[Trace<'_>], lines: Vec<usize>, height: usize) 
     };
     Panel {
         name: font::printable(&name),
-        axis: ValueAxis::of(unit, (min, max), height.div_ceil(2)),
+        axis: ValueAxis::of(unit, (min, max), height.div_ceil(3)),
         lines,
         height,
     }
 }
 
 /// The row of dots at a height, counted from above.
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
 fn row_of(height: f64, rows: usize) -> usize {
     ((1.0 - height) * rows.saturating_sub(1) as f64).round() as usize
 }

@@ -20,7 +20,11 @@ fn fetched(sources: &[&str], rows: &[&[f64]]) -> Fetched {
 }
 
 fn availability(rows: &[&[f64]]) -> Chart {
-    Chart::of_pair(&pairs("ping")[0], fetched(&["response_time", "is_up"], rows), 6_000)
+    Chart::of_pair(
+        &pairs("ping")[0],
+        fetched(&["response_time", "is_up"], rows),
+        6_000,
+    )
 }
 
 fn options() -> ChartOptions {
@@ -32,9 +36,11 @@ fn strokes(canvas: &Canvas, line: usize) -> Vec<Vec<(i32, i32)>> {
     let colour = Palette::of(false).lines[line];
     let is_ours = |found: &Colour| found.rgb == (colour.0, colour.1, colour.2);
     let strokes = canvas.shapes.iter().filter_map(|shape| match shape {
-        Shape::Line { points, width, colour } if is_ours(colour) && *width > f64::from(FINE) * 1.4 => {
-            Some(points.clone())
-        }
+        Shape::Line {
+            points,
+            width,
+            colour,
+        } if is_ours(colour) && *width > f64::from(FINE) * 1.4 => Some(points.clone()),
         _ => None,
     });
     strokes.collect()
@@ -81,7 +87,10 @@ fn each_line_is_drawn_on_its_own_axis() {
     // Both lie in the middle of their axes: 0 to 20 ms, and 0 to 100 %.
     let rows: Vec<&[f64]> = vec![&[10.0, 50.0]; 100];
     let mut chart = availability(&rows);
-    chart.max = Some(fetched(&["response_time", "is_up"], &vec![[19.0, 100.0].as_slice(); 100]));
+    chart.max = Some(fetched(
+        &["response_time", "is_up"],
+        &vec![[19.0, 100.0].as_slice(); 100],
+    ));
     let canvas = picture::draw(&chart, &options()).canvas;
     let height = |line: usize| strokes(&canvas, line)[0][0].1;
     assert!((height(0) - height(1)).abs() <= 2, "{} {}", height(0), height(1));
@@ -110,7 +119,11 @@ fn a_bandwidth_is_in_true_bits() {
     let svg = chart.svg(&options());
     let expected = "Total Inbound Traffic: maximum 941 Mbit/s, average 941 Mbit/s, current 941 Mbit/s. \
                     Total Outbound Traffic: maximum 12.5 Mbit/s, average 12.5 Mbit/s, current 12.5 Mbit/s.";
-    assert!(svg.contains(expected), "{}", svg.split("<defs>").next().expect("it begins"));
+    assert!(
+        svg.contains(expected),
+        "{}",
+        svg.split("<defs>").next().expect("it begins")
+    );
 }
 
 #[test]
@@ -165,11 +178,17 @@ fn a_name_cannot_leave_its_place() {
     let mut chart = availability(&rows);
     chart.lines[0].label = "<b>".to_owned();
     let svg = chart.svg(&options);
-    assert!(!svg.contains("<script") && !svg.contains("<b>") && !svg.contains('\u{1b}') && !svg.contains('\u{0}'));
+    assert!(
+        !svg.contains("<script") && !svg.contains("<b>") && !svg.contains('\u{1b}') && !svg.contains('\u{0}')
+    );
     assert!(svg.contains("<title>&lt;/title&gt;&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; &amp; &#39;x&#39;[2J日本</title>"));
     // Letters for which the font has no glyph are left to the viewer.
     assert!(svg.contains(">日本</text>"));
-    let size = TerminalSize { columns: 80, rows: 24, colour: false };
+    let size = TerminalSize {
+        columns: 80,
+        rows: 24,
+        colour: false,
+    };
     let text = chart.terminal(&options, size);
     assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'));
 }
@@ -199,10 +218,16 @@ fn a_png_has_the_size_that_was_asked_for() {
         options.dark = dark;
         let png = availability(&rows).png(&options);
         let picture = tiny_skia::Pixmap::decode_png(&png).expect("it is a PNG file");
-        assert_eq!((picture.width(), picture.height()), (width.max(100), height.max(100)));
+        assert_eq!(
+            (picture.width(), picture.height()),
+            (width.max(100), height.max(100))
+        );
         let corner = picture.pixel(0, 0).expect("it has a corner");
         let background = Palette::of(dark).background;
-        assert_eq!((corner.red(), corner.green(), corner.blue(), corner.alpha()), (background.0, background.1, background.2, 255));
+        assert_eq!(
+            (corner.red(), corner.green(), corner.blue(), corner.alpha()),
+            (background.0, background.1, background.2, 255)
+        );
     }
 }
 
@@ -220,14 +245,25 @@ fn both_kinds_of_picture_show_the_same_line() {
         let place = |fine: i32| u32::try_from(fine / FINE).expect("it is in the picture");
         let pixel = png.pixel(place(*x), place(*y)).expect("it is in the picture");
         let distance = |one: u8, other: u8| i32::from(one).abs_diff(i32::from(other));
-        assert!(distance(pixel.red(), colour.0) < 100 && distance(pixel.blue(), colour.2) < 100, "{x} {y} {pixel:?}");
+        assert!(
+            distance(pixel.red(), colour.0) < 100 && distance(pixel.blue(), colour.2) < 100,
+            "{x} {y} {pixel:?}"
+        );
     }
 }
 
 #[test]
 fn no_values_sizes_or_times_are_too_odd() {
     let nothing = fetched(&[], &[]);
-    let odd: &[f64] = &[f64::INFINITY, -1e300, 1e300, 0.0, f64::MIN_POSITIVE, f64::NAN, -5.0];
+    let odd: &[f64] = &[
+        f64::INFINITY,
+        -1e300,
+        1e300,
+        0.0,
+        f64::MIN_POSITIVE,
+        f64::NAN,
+        -5.0,
+    ];
     let mut charts = vec![Chart::of_sources(nothing, 0)];
     for unit in [Unit::Number, Unit::Bytes, Unit::Percent, Unit::Milliseconds] {
         let rows: Vec<[f64; 1]> = odd.iter().map(|value| [*value]).collect();
@@ -243,14 +279,24 @@ fn no_values_sizes_or_times_are_too_odd() {
     zero.average.step = 0;
     charts.push(zero);
     for chart in &charts {
-        for range in [0..400, 0..0, i64::MIN..i64::MAX, 400..0, -1_000_000..1_000_000_000] {
+        for range in [
+            0..400,
+            0..0,
+            i64::MIN..i64::MAX,
+            400..0,
+            -1_000_000..1_000_000_000,
+        ] {
             for (width, height) in [(0, 0), (100, 2_000), (2_000, 100), (300, 120)] {
                 for scale in [1.0, 0.0, 100.0, f64::NAN] {
                     let mut options = ChartOptions::new(width, height, range.clone());
                     options.scale = scale;
                     options.percentile = Some(95.0);
                     assert!(chart.svg(&options).ends_with("</svg>\n"));
-                    let size = TerminalSize { columns: 0, rows: 0, colour: true };
+                    let size = TerminalSize {
+                        columns: 0,
+                        rows: 0,
+                        colour: true,
+                    };
                     assert!(!chart.terminal(&options, size).is_empty());
                 }
             }
@@ -266,7 +312,11 @@ fn a_terminal_is_not_too_narrow_for_what_is_written() {
     let mut options = options();
     options.title = "a monitor with a name that does not fit".to_owned();
     for columns in [24, 40, 80, 200] {
-        let size = TerminalSize { columns, rows: 24, colour: false };
+        let size = TerminalSize {
+            columns,
+            rows: 24,
+            colour: false,
+        };
         let text = availability(&rows).terminal(&options, size);
         for line in text.lines() {
             assert!(line.chars().count() <= columns, "{columns}: {line}");
