@@ -29,6 +29,8 @@ const NEEDED: &[Needed] = &[
     // apmon-tls-legacy is linked to it.
     needed("/usr/include/openssl/ssl.h", "libssl-dev"),
     needed("ps", "procps"),
+    // The judge of RRD files; librrd8 comes with it.
+    needed("rrdtool", "rrdtool"),
     needed("slapd", "slapd"),
     needed("snmpbulkwalk", "snmp"),
     needed("snmpd", "snmpd"),
