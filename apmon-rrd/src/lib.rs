@@ -13,6 +13,7 @@
 //! | `archive` | the directory of a site's files, and reading them |
 //! | `writer` | recording every check: a queue, and one thread that writes |
 //! | `repair` | what differs between the files and what would be created now |
+//! | [`mrtg`] | the files with which MRTG's tools and a web server show a site |
 //! | `pair` | which data sources belong in one picture, and their legends |
 //! | `unit` | the units of values, and how people read them |
 //! | `error` | what can go wrong, in an operator's words |
@@ -21,6 +22,7 @@ mod archive;
 mod client;
 mod error;
 mod librrd;
+pub mod mrtg;
 mod name;
 mod operation;
 mod pair;
