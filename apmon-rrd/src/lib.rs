@@ -15,6 +15,7 @@
 //! | `writer` | recording every check: a queue, and one thread that writes |
 //! | `repair` | what differs between the files and what would be created now |
 //! | `chart` | pictures of what was fetched (feature `chart`) |
+//! | [`mrtg`] | the files with which MRTG's tools and a web server show a site |
 //! | `pair` | which data sources belong in one picture, and their legends |
 //! | `unit` | the units of values, and how people read them |
 //! | `error` | what can go wrong, in an operator's words |
@@ -25,6 +26,7 @@ mod chart;
 mod client;
 mod error;
 mod librrd;
+pub mod mrtg;
 mod name;
 mod operation;
 mod options;
