@@ -174,7 +174,8 @@ async fn pass(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::
     plan.warnings = site::all_warnings(&file, common.threads);
     let state_file = site::state_path(config, common, RunMode::Pass);
     let (settings, warning) = rrd::Settings::of(&file, common, &state_file);
-    plan.warnings.extend(warning.map(|warning| site::about(&file, &warning)));
+    plan.warnings
+        .extend(warning.map(|warning| site::about(&file, &warning)));
     let days = site::history_days(&file);
     drop(file);
     let note = PassNote {
@@ -229,7 +230,8 @@ async fn recorded(
 async fn write_pages(history: &History, plan: &Plan, state_file: &Path) {
     let path = state_file.to_owned();
     let snapshot = thread::run("state", move || {
-        apmon_store::read_snapshot(&path, &local_zone()).map_err(|error| anyhow::anyhow!("{}", error.one_line()))
+        apmon_store::read_snapshot(&path, &local_zone())
+            .map_err(|error| anyhow::anyhow!("{}", error.one_line()))
     });
     match snapshot.await {
         Ok(snapshot) => {

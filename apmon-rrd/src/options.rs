@@ -87,7 +87,12 @@ const MOST_FLUSH_SECS: u32 = 86_400;
 struct FlushSecs(u32);
 
 /// Reads a whole number within a range.
-fn in_range<'de, D: Deserializer<'de>>(deserializer: D, least: u32, most: u32, noun: &str) -> Result<u32, D::Error> {
+fn in_range<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    least: u32,
+    most: u32,
+    noun: &str,
+) -> Result<u32, D::Error> {
     let n = i128::deserialize(deserializer)?;
     u32::try_from(n)
         .ok()
@@ -202,7 +207,9 @@ impl SectionKind for HistoryKind {
         let options = HistoryOptions {
             is_kept: written.rrd,
             rows: written.rrd_rows.map_or_else(Rows::default, |rows| rows.0),
-            flush: written.rrd_flush_secs.map(|secs| Duration::from_secs(secs.0.into())),
+            flush: written
+                .rrd_flush_secs
+                .map(|secs| Duration::from_secs(secs.0.into())),
         };
         (options != HistoryOptions::default()).then(|| SectionValue::new(options))
     }
@@ -277,8 +284,15 @@ mod tests {
             rows: Rows::Small,
             flush: Some(Duration::ZERO),
         };
-        assert_eq!(read("rrd: yes\n  rrd_rows: small\n  rrd_flush_secs: 0"), Ok(small));
-        assert_eq!(read("rrd_rows: full"), Ok(HistoryOptions::default()), "the default");
+        assert_eq!(
+            read("rrd: yes\n  rrd_rows: small\n  rrd_flush_secs: 0"),
+            Ok(small)
+        );
+        assert_eq!(
+            read("rrd_rows: full"),
+            Ok(HistoryOptions::default()),
+            "the default"
+        );
     }
 
     #[test]

@@ -264,7 +264,12 @@ impl Supervisor {
     }
 
     /// Opens the site's socket. Without a socket the site runs all the same.
-    async fn listen(&self, engine: Handle, history: History, site: &RegisteredSite) -> Option<api::Listening> {
+    async fn listen(
+        &self,
+        engine: Handle,
+        history: History,
+        site: &RegisteredSite,
+    ) -> Option<api::Listening> {
         let host = self.host.as_ref()?;
         let socket = site.socket();
         let site = api::ServedSite {

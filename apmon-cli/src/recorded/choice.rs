@@ -120,7 +120,10 @@ mod tests {
     fn sources() -> Sources {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Sources(vec![
-            (FileKind::Snmp, names(&["if3_in", "if3_out", "cpu_load", "memory_pct"])),
+            (
+                FileKind::Snmp,
+                names(&["if3_in", "if3_out", "cpu_load", "memory_pct"]),
+            ),
             (FileKind::Metrics, names(&["loss_pct"])),
         ])
     }
@@ -136,7 +139,10 @@ mod tests {
 
     #[test]
     fn data_sources_are_chosen_by_their_names() {
-        assert_eq!(chosen(&["if3", "cpu_load"]).unwrap(), ["if3_in", "if3_out", "cpu_load"]);
+        assert_eq!(
+            chosen(&["if3", "cpu_load"]).unwrap(),
+            ["if3_in", "if3_out", "cpu_load"]
+        );
         assert_eq!(chosen(&["loss_pct"]).unwrap(), ["loss_pct"]);
         assert_eq!(
             chosen(&["cpu_load", "loss_pct"]).unwrap_err(),
@@ -152,7 +158,11 @@ mod tests {
             "\"cpu_laod\" is not recorded; did you mean cpu_load?; there are bandwidth, packets, packets-type, errors, \
              retransmits, system, tamper, network, if3_in, if3_out, cpu_load, memory_pct, loss_pct"
         );
-        assert!(chosen(&["if4"]).unwrap_err().starts_with("\"if4\" is not recorded"));
+        assert!(
+            chosen(&["if4"])
+                .unwrap_err()
+                .starts_with("\"if4\" is not recorded")
+        );
     }
 
     #[test]

@@ -79,6 +79,8 @@ struct Export<'a> {
     monitor: &'a str,
     values: Values,
     fetched: &'a Fetched,
+    /// The end of the span, in seconds since the epoch.
+    end: i64,
     zone: &'a TimeZone,
 }
 
@@ -95,6 +97,7 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     };
     let rows = args.rows.map_or(MOST_ROWS, i64::from);
     let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+    let end = range.end;
     let query = Query::new(&monitor.name, subject.file(), range, rows)
         .of(subject.sources())
         .by(args.values.consolidation());
@@ -104,6 +107,7 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         monitor: &monitor.name,
         values: args.values,
         fetched: &fetched,
+        end,
         zone: &zone,
     };
     let mut out = BufWriter::new(io::stdout().lock());
@@ -128,8 +132,12 @@ impl Export<'_> {
         at.display_with_offset(self.zone.to_offset(at)).to_string()
     }
 
+    /// The rows that begin before the end: librrd rounds up.
     fn rows(&self) -> impl Iterator<Item = (usize, &[f64])> {
-        self.fetched.values.chunks(self.fetched.sources.len().max(1)).enumerate()
+        let step = i64::try_from(self.fetched.step).unwrap_or(i64::MAX);
+        let rows = self.fetched.values.chunks(self.fetched.sources.len().max(1));
+        let rows = rows.enumerate();
+        rows.take_while(move |(row, _)| self.fetched.at(*row).saturating_sub(step) < self.end)
     }
 
     /// A row for each step, at its end; a value that is not known is an empty cell.
@@ -204,6 +212,7 @@ mod tests {
             monitor: "web \u{202e}",
             values: Values::Average,
             fetched: &fetched(),
+            end: 1_800_000_060,
             zone: &TimeZone::posix("CET-1").unwrap(),
         };
         let mut out = Vec::new();

@@ -3,7 +3,9 @@
 use std::{path::Path, process::ExitCode};
 
 use apmon_core::{Clock as _, SystemClock, text::printable};
-use apmon_rrd::{Archive, Expected, Finding, HistoryOptions, Progress as RepairProgress, RepairOptions, Rows};
+use apmon_rrd::{
+    Archive, Expected, Finding, HistoryOptions, Progress as RepairProgress, RepairOptions, Rows,
+};
 use clap::{Args, Subcommand};
 
 use super::place::{Place, PlaceArgs};
@@ -112,7 +114,10 @@ fn migrate(args: &MigrateArgs) -> anyhow::Result<ExitCode> {
         }
     }
     let changed = repaired.len() - failed;
-    console::line(&format!("{} changed, {failed} failed", count(changed as u64, "file")));
+    console::line(&format!(
+        "{} changed, {failed} failed",
+        count(changed as u64, "file")
+    ));
     Ok(match failed {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
@@ -157,7 +162,10 @@ fn examine(place: &Place) -> anyhow::Result<Vec<Finding>> {
 /// `[########            ] 40 of 100: core-snmp.rrd`
 fn bar(step: &RepairProgress<'_>) -> String {
     const WIDTH: usize = 20;
-    let filled = (step.done * WIDTH).checked_div(step.all).unwrap_or(WIDTH).min(WIDTH);
+    let filled = (step.done * WIDTH)
+        .checked_div(step.all)
+        .unwrap_or(WIDTH)
+        .min(WIDTH);
     let file = step.path.file_name().unwrap_or_default().to_string_lossy();
     format!(
         "[{}{}] {} of {}: {file}",

@@ -9,7 +9,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use apmon_core::{Clock as _, SystemClock, config::Environment as _, config::ProcessEnvironment, local_zone, text::printable};
+use apmon_core::{
+    Clock as _, SystemClock, config::Environment as _, config::ProcessEnvironment, local_zone,
+    text::printable,
+};
 use apmon_rrd::{Chart, ChartOptions, TerminalSize};
 use clap::Args;
 
@@ -185,7 +188,9 @@ fn outages(place: &Place, monitor: &str, range: &Range<i64>, now: i64) -> Option
     let span = Timestamp::from_second(range.start).ok()?..=Timestamp::from_second(range.end).ok()?;
     let state = history.state(monitor).ok()?.unwrap_or_default();
     let incidents = history.incidents(Some(monitor), &span).ok()?;
-    let outages = incidents.into_iter().filter(|incident| incident.kind == IncidentKind::Outage);
+    let outages = incidents
+        .into_iter()
+        .filter(|incident| incident.kind == IncidentKind::Outage);
     let outages = outages.filter_map(|incident| {
         let end = match incident.ended {
             Some(end) => end.as_second(),

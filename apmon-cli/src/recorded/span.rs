@@ -66,7 +66,9 @@ fn length(text: &str) -> Result<i64, String> {
         _ => return Err(wrong()),
     };
     let number: i64 = number.trim().parse().map_err(|_| wrong())?;
-    let secs = number.checked_mul(unit).filter(|secs| (1..=LONGEST).contains(secs));
+    let secs = number
+        .checked_mul(unit)
+        .filter(|secs| (1..=LONGEST).contains(secs));
     secs.ok_or_else(|| "must be more than nothing and at most 100 years".to_owned())
 }
 
@@ -84,7 +86,11 @@ impl SpanArgs {
             printable(&at.display_with_offset(zone.to_offset(at)).to_string()).into_owned()
         };
         if start >= end {
-            anyhow::bail!("the end, {}, is not after the beginning, {}", shown(end), shown(start));
+            anyhow::bail!(
+                "the end, {}, is not after the beginning, {}",
+                shown(end),
+                shown(start)
+            );
         }
         if end - start > LONGEST {
             anyhow::bail!("the time from {} to {} is too long", shown(start), shown(end));
@@ -106,7 +112,9 @@ mod tests {
     }
 
     fn span(args: &SpanArgs) -> Result<[String; 2], String> {
-        let span = args.resolve(now(), &berlin()).map_err(|error| error.to_string())?;
+        let span = args
+            .resolve(now(), &berlin())
+            .map_err(|error| error.to_string())?;
         Ok([span.start, span.end].map(|second| Timestamp::from_second(second).unwrap().to_string()))
     }
 
@@ -121,7 +129,17 @@ mod tests {
         ] {
             assert_eq!(length(text), Ok(secs));
         }
-        for wrong in ["", "6", "h", "-1d", "0d", "1.5h", "6 parsecs", "101y", "9223372036854775807y"] {
+        for wrong in [
+            "",
+            "6",
+            "h",
+            "-1d",
+            "0d",
+            "1.5h",
+            "6 parsecs",
+            "101y",
+            "9223372036854775807y",
+        ] {
             assert!(length(wrong).is_err(), "{wrong}");
         }
     }
@@ -129,7 +147,10 @@ mod tests {
     #[test]
     fn the_last_day_is_shown_unless_something_else_is_said() {
         let args = SpanArgs::default();
-        assert_eq!(span(&args).unwrap(), ["2026-11-20T13:00:00Z", "2026-11-21T13:00:00Z"]);
+        assert_eq!(
+            span(&args).unwrap(),
+            ["2026-11-20T13:00:00Z", "2026-11-21T13:00:00Z"]
+        );
         let args = SpanArgs {
             last: Some(3600),
             ..SpanArgs::default()

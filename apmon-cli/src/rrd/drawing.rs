@@ -51,7 +51,11 @@ pub(crate) fn chart(
         Subject::Sources(..) => Chart::of_sources(average, now),
     };
     // Interfaces are counted in bytes and drawn in bits.
-    for line in chart.lines.iter_mut().filter(|line| interface_of(&line.source).is_some()) {
+    for line in chart
+        .lines
+        .iter_mut()
+        .filter(|line| interface_of(&line.source).is_some())
+    {
         line.unit = Unit::BitsPerSecond;
         "bit/s".clone_into(&mut line.axis);
         line.factor = 8.0;

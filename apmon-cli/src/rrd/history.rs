@@ -71,7 +71,9 @@ impl History {
     /// Whether MRTG's files are written.
     pub(crate) fn has_pages(&self) -> bool {
         let current = self.current();
-        current.as_ref().is_some_and(|current| current.settings.mrtg.is_some())
+        current
+            .as_ref()
+            .is_some_and(|current| current.settings.mrtg.is_some())
     }
 
     /// Keeps the history as these settings say, or no more. Reports an error of its own and goes
@@ -92,9 +94,16 @@ impl History {
             (Some(settings), _) => Some(settings),
         };
         *self.current() = None;
+        let is_ended = next.is_none();
         if let Some(former) = former {
             // Two writers would keep each other from the files.
             former.writer.finish(Instant::now() + CHANGE_WRITES).await;
+            if is_ended {
+                tracing::info!(
+                    "{}: history is no longer recorded",
+                    printable(&former.settings.site)
+                );
+            }
         }
         let Some(settings) = next else { return };
         let mode = self.mode;

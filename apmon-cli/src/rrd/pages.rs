@@ -65,7 +65,9 @@ impl History {
     }
 
     fn write(&self, current: &Current, mrtg: &MrtgFiles, status: &SiteStatus, figures: &Figures) {
-        let Current { settings, archive, .. } = current;
+        let Current {
+            settings, archive, ..
+        } = current;
         let view = view(settings, archive, status, figures);
         let destination = Destination {
             cfg: mrtg.cfg.clone(),
@@ -92,7 +94,10 @@ fn is_change(received: &Received) -> bool {
     match received {
         Received::Missed(_) => true,
         Received::Update(update) => {
-            matches!(&**update, Update::ConditionChanged { .. } | Update::Reloaded { .. })
+            matches!(
+                &**update,
+                Update::ConditionChanged { .. } | Update::Reloaded { .. }
+            )
         }
     }
 }

@@ -28,7 +28,9 @@ pub(super) fn draw_stale(
             let drawn = picture(site, &target, period, archive);
             let drawn = drawn.map_err(|error| error.to_string());
             let replaced = drawn.and_then(|drawn| match drawn {
-                Some(svg) => written.draw(&file, svg.as_bytes()).map_err(|error| error.to_string()),
+                Some(svg) => written
+                    .draw(&file, svg.as_bytes())
+                    .map_err(|error| error.to_string()),
                 None => Ok(()),
             });
             problems.extend(replaced.err());

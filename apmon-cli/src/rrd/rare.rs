@@ -2,11 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use apmon_core::{
-    Clock as _, Snapshot, SystemClock, local_zone,
-    rule::wording,
-    text::printable,
-};
+use apmon_core::{Clock as _, Snapshot, SystemClock, local_zone, rule::wording, text::printable};
 use apmon_rrd::{Archive, FileKind, Query};
 use jiff::Timestamp;
 
@@ -62,7 +58,9 @@ fn is_rare(archive: &Archive, monitor: &RecordedMonitor, age: Duration) -> bool 
     if age < span || last.values.iter().all(|(_, value)| value.is_none()) {
         return false;
     }
-    let start = last.at.saturating_sub(i64::try_from(span.as_secs()).unwrap_or(i64::MAX));
+    let start = last
+        .at
+        .saturating_sub(i64::try_from(span.as_secs()).unwrap_or(i64::MAX));
     let query = Query::new(&monitor.name, kind, start..last.at, STEPS as usize);
     let fetched = archive.fetch(&query);
     fetched.is_ok_and(|fetched| fetched.values.iter().all(|value| value.is_nan()))

@@ -81,14 +81,19 @@ pub(crate) fn directory_of(state_file: &Path) -> PathBuf {
 
 impl Settings {
     /// The settings of a site, and a warning; no settings if it keeps no history.
-    pub(crate) fn of(file: &SiteFile, args: &CommonArgs, state_file: &Path) -> (Option<Self>, Option<String>) {
+    pub(crate) fn of(
+        file: &SiteFile,
+        args: &CommonArgs,
+        state_file: &Path,
+    ) -> (Option<Self>, Option<String>) {
         let options = HistoryOptions::among(&file.site_values);
         let is_asked_for = args.generate_rrds || args.generate_mrtg_config.is_some();
         let directory = directory_of(state_file);
         match Kept::of(is_asked_for, options.is_kept, directory.is_dir()) {
             Kept::No => (None, None),
             Kept::Refused => {
-                let warning = "no history is kept and no MRTG files are written, because the site file says rrd: no";
+                let warning =
+                    "no history is kept and no MRTG files are written, because the site file says rrd: no";
                 (None, Some(warning.to_owned()))
             }
             Kept::Yes => {
@@ -166,9 +171,18 @@ mod tests {
     #[test]
     fn the_directory_is_beside_the_state() {
         for (state, directory) in [
-            ("/var/tmp/APMonitor/home.statefile.json", "/var/tmp/APMonitor/home.statefile.rrd"),
-            ("/var/tmp/APMonitor/home.statefile.db", "/var/tmp/APMonitor/home.statefile.rrd"),
-            ("/var/tmp/apmonitor-statefile.json", "/var/tmp/apmonitor-statefile.rrd"),
+            (
+                "/var/tmp/APMonitor/home.statefile.json",
+                "/var/tmp/APMonitor/home.statefile.rrd",
+            ),
+            (
+                "/var/tmp/APMonitor/home.statefile.db",
+                "/var/tmp/APMonitor/home.statefile.rrd",
+            ),
+            (
+                "/var/tmp/apmonitor-statefile.json",
+                "/var/tmp/apmonitor-statefile.rrd",
+            ),
             ("state", "state.rrd"),
         ] {
             assert_eq!(directory_of(Path::new(state)), Path::new(directory));

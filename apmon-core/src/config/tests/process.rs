@@ -113,9 +113,8 @@ fn more_options_of_the_site_are_read_by_their_kinds() {
         ..TABLES
     };
     let parse = |options: &str, more: &str| {
-        let text = format!(
-            "site: {{name: Lab{options}}}\nmonitors: [{{type: ping, name: a, address: h}}]\n{more}"
-        );
+        let text =
+            format!("site: {{name: Lab{options}}}\nmonitors: [{{type: ping, name: a, address: h}}]\n{more}");
         let parsed = tables.parse(Path::new("a.yaml"), &text, &Variables(&[]));
         parsed.map_err(|error| error.to_string())
     };
