@@ -191,9 +191,6 @@ impl SectionKind for OptionalSection {
 #[cfg_attr(feature = "rrd", allow(dead_code))] // built to be tested
 pub(crate) struct NoHistory;
 
-/// The options of history.
-const HISTORY: [&str; 3] = ["rrd", "rrd_rows", "rrd_flush_secs"];
-
 impl SectionKind for NoHistory {
     fn name(&self) -> &'static str {
         "rrd"
@@ -212,8 +209,8 @@ impl SectionKind for NoHistory {
     }
 
     fn read(&self, section: &mut Section<'_>) -> Option<SectionValue> {
-        let is_kept = section.read_each::<bool>(&HISTORY[..1]);
-        section.read_each::<serde_json::Value>(&HISTORY[1..]);
+        let is_kept = section.read_each::<bool>(&["rrd"]);
+        section.read_each::<serde_json::Value>(&["rrd_rows", "rrd_flush_secs"]);
         if is_kept.get("rrd") == Some(&true) {
             section.error("rrd", format!("cannot be yes: {}", missing("rrd")));
         }

@@ -84,7 +84,7 @@ fn a_pass_keeps_history_from_the_day_it_is_asked_to() {
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o644);
 
-    // Then without being told, until the site file says no.
+    // Then without the option, until the site file says no.
     let before = last(&path);
     wait_until("a later second", || {
         lab.run(&["home.yaml"]).assert_code(0);

@@ -10,8 +10,8 @@ use super::drawing::{self, Subject};
 /// The size of a picture, in pixels.
 const SIZE: (u32, u32) = (560, 210);
 
-/// Draws the pictures that are older than one of their pixels, which no eye could tell from new
-/// ones. Returns what went wrong.
+/// Draws the pictures that are older than one of their pixels: younger ones would be the same.
+/// Returns what went wrong.
 pub(super) fn draw_stale(
     site: &SiteView<'_>,
     archive: &Archive,
