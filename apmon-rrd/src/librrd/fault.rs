@@ -17,9 +17,9 @@ use crate::{
 
 /// How often a locked file is tried, and the pause between two attempts: a tenth of a second in
 /// all. librrd does not wait for a lock: a reader elsewhere makes an update fail, and a writer a
-/// fetch. Both keep it for less than a millisecond, unless they copy the file, so many short
-/// pauses find it free between eight programs that read it without a pause, where five of 20 ms
-/// fail once in fifty updates.
+/// fetch. Both keep it for less than a millisecond, unless they copy the file. With eight
+/// programs that read a file in a loop, 25 short pauses lost no update of 600, and five of 20 ms
+/// lost 6 of 600.
 const ATTEMPTS: u32 = 25;
 const PAUSE: Duration = Duration::from_millis(4);
 
