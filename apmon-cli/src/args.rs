@@ -188,8 +188,8 @@ fn usage_error(command: &Command) -> Option<String> {
     match &command.verb {
         None => {
             let pass = &command.pass;
-            let error = common_error(&pass.common, &pass.configs);
-            error.or_else(|| pass.usage_error(&words()))
+            let error = pass.usage_error(&words());
+            error.or_else(|| common_error(&pass.common, &pass.configs))
         }
         Some(Verb::Run(run)) => common_error(&run.common, &run.configs),
         Some(Verb::Status(status)) => status.usage_error(),
@@ -211,14 +211,16 @@ fn common_error(common: &CommonArgs, configs: &[PathBuf]) -> Option<String> {
 /// was meant to follow it.
 fn wrong_work_directory(directory: Option<&Path>) -> Option<String> {
     let directory = directory?;
-    let is_wrong = site::is_site_file(&directory.to_string_lossy()) || directory.is_file();
+    let kind = match site::is_site_file(&directory.to_string_lossy()) {
+        true => "a site file",
+        false if directory.is_file() => "a file",
+        false => return None,
+    };
     let shown = directory.display().to_string();
-    is_wrong.then(|| {
-        format!(
-            "--generate-mrtg-config takes a directory, but {} is a site file; write the site files first, or --generate-mrtg-config=WORKDIR",
-            printable(&shown)
-        )
-    })
+    Some(format!(
+        "--generate-mrtg-config takes a directory, but {} is {kind}; write the site files first, or --generate-mrtg-config=WORKDIR",
+        printable(&shown)
+    ))
 }
 
 /// What may have been meant by a word that is not a command: the commands, and the options that

@@ -72,6 +72,33 @@ impl PassArgs {
     }
 }
 
+/// Commands of other tools, and what takes their place.
+const FOREIGN: &[(&str, &str)] = &[
+    ("validate", "--test-config"),
+    ("verify", "--test-config"),
+    ("lint", "--test-config"),
+    ("test", "--test-config"),
+    ("config", "--test-config"),
+    ("list", "status"),
+    ("ls", "status"),
+    ("ps", "status"),
+    ("show", "status"),
+    ("start", "run"),
+    ("serve", "run"),
+    ("daemon", "run"),
+    ("probe", "check"),
+    ("ping", "check"),
+    (
+        "reload",
+        "a daemon rereads its site files on SIGHUP (systemctl reload apmon)",
+    ),
+    (
+        "restart",
+        "a daemon rereads its site files on SIGHUP (systemctl reload apmon)",
+    ),
+    ("stop", "a daemon ends on SIGTERM (systemctl stop apmon)"),
+];
+
 /// The error for an argument that is neither a site file nor the name of a site: a mistyped
 /// command must not make a pass over the sites beside it.
 fn no_site(config: &Path, words: &[String]) -> Option<String> {
@@ -81,15 +108,32 @@ fn no_site(config: &Path, words: &[String]) -> Option<String> {
     if is_site {
         return None;
     }
+    if words.contains(&word.clone().into_owned()) {
+        return Some(format!(
+            "\"{word}\" is a command, which comes first, with its options after it: apmon {word} ..."
+        ));
+    }
     let bare = |word: &str| word.trim_start_matches('-').to_owned();
     let bare_words: Vec<String> = words.iter().map(|word| bare(word)).collect();
+    let foreign = FOREIGN.iter().find(|(foreign, _)| *foreign == word);
     let near = nearest(&word, bare_words.iter().map(String::as_str));
     let meant = words.iter().find(|word| Some(bare(word).as_str()) == near);
+    let meant = foreign
+        .map(|(_, meant)| *meant)
+        .or_else(|| meant.map(String::as_str));
     let hint = meant.map_or("see apmon --help".to_owned(), |word| {
-        format!("did you mean apmon {word}?")
+        match word.contains(' ') {
+            // A sentence of its own.
+            true => word.to_owned(),
+            false => format!("did you mean apmon {word}?"),
+        }
     });
+    let rule = match config.is_file() {
+        true => " (its name would end in .yaml, .yml or .json)",
+        false => "",
+    };
     Some(format!(
-        "\"{}\" is not a command of apmon, a site file, or the name of a site that a daemon runs; {hint}",
+        "\"{}\" is not a command of apmon, a site file{rule}, or the name of a site that a daemon runs; {hint}",
         printable(&word)
     ))
 }
@@ -122,7 +166,7 @@ fn passes(args: &PassArgs) -> anyhow::Result<ExitCode> {
     }
     let failed = runtime.block_on(async {
         let mut sites = tokio::task::JoinSet::new();
-        let mut failed = unknown > 0;
+        let mut failed = !unknown.is_empty();
         for (i, config) in configs.iter().cloned().enumerate() {
             if let Err(error) = site::has_own_state(&config, &configs[..i], &args.common, RunMode::Pass) {
                 failed = true;

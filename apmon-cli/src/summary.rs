@@ -24,9 +24,9 @@ use crate::{
 pub(crate) fn run(configs: &[PathBuf], args: &CommonArgs) -> anyhow::Result<ExitCode> {
     let threads = args.threads;
     let (configs, unknown) = location::site_files(configs);
-    let mut code = match unknown {
-        0 => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
+    let mut code = match unknown.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     };
     for config in &configs {
         match site::load(config) {
