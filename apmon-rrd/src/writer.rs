@@ -52,7 +52,7 @@ pub struct WriterOptions {
     pub flush_every: Option<Duration>,
     /// Whether values are not collected at all: the process checks each monitor once.
     pub at_once: bool,
-    /// The most files that are created. `None` is no limit, but 20 a second.
+    /// The most files that are created. With `None`, 20 are created a second.
     pub most_created: Option<u32>,
 }
 
@@ -109,7 +109,7 @@ pub struct WriterReport {
     pub created: u64,
     /// Files that got more data sources.
     pub grown: u64,
-    /// Files that are not created yet, because only so many are created at once.
+    /// Files that are not created yet, because the number that is created at once is limited.
     pub not_created: u64,
 }
 
@@ -311,7 +311,7 @@ impl Thread {
 
 impl Drop for Thread {
     fn drop(&mut self) {
-        // Whoever waits for it must not wait for ever, even after a panic.
+        // Nobody waits for ever, even after a panic.
         self.shared.queue.ended();
     }
 }

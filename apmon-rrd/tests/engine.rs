@@ -84,7 +84,11 @@ async fn another_interval_keeps_what_was_recorded() {
     let archive = archive(directory.path());
     let writer = writer(&archive, WriterOptions::daemon(Rows::Small));
     let web = Target::new();
-    let monitor = |seconds| web.monitor(watch("web 1", every(seconds))) as Arc<dyn Monitor>;
+    let monitor = |seconds: u64| {
+        let mut watch = watch("web 1", every(seconds));
+        watch.checksum = seconds.to_string().into();
+        web.monitor(watch) as Arc<dyn Monitor>
+    };
     let stage = Stage::new("HomeLab").monitor(monitor(60));
     let daemon = daemon(&stage, &writer);
     tokio::time::sleep(secs(10 * 60)).await;

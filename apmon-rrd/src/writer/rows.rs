@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::operation::{Point, Update, Value};
 
-/// The most rows that wait: an update that cannot be written for so long loses its oldest.
+/// The most rows that wait for one file. If it cannot be written, the oldest are lost.
 pub(super) const MOST: usize = 64;
 
 /// The values of one check, for the first of the names that it knew of.

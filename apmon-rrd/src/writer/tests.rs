@@ -1,4 +1,4 @@
-//! The writer, with a librrd that does as it is told.
+//! The writer, with a librrd that the test controls.
 
 mod failure;
 mod fake;
@@ -347,7 +347,7 @@ fn a_monitor_without_metrics_has_no_file_of_them() {
 }
 
 #[test]
-fn a_pass_creates_so_many_files_and_the_next_one_others() {
+fn a_pass_creates_some_files_and_the_next_one_others() {
     let mut options = WriterOptions::pass(Rows::Small);
     options.most_created = Some(2);
     let mut site = Site::new(options.clone());

@@ -371,7 +371,7 @@ fn the_series_of_a_monitor_are_read_by_the_names_of_its_metrics() {
 }
 
 #[test]
-fn a_file_that_is_no_rrd_file_is_set_aside() {
+fn a_file_that_is_not_an_rrd_file_is_set_aside() {
     for content in ["", "no RRD file at all, but some bytes of text"] {
         let mut real = Real::new(WriterOptions::pass(Rows::Small));
         std::fs::write(real.path(WEB), content).unwrap();
