@@ -224,6 +224,39 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     Some(wait.min(MAX_RETRY_AFTER))
 }
 
+/// Judges `bytes` as an answer, for the fuzz target.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == b'\n');
+    let (line, body) = bytes.split_at(end.unwrap_or(bytes.len()));
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = hyper::header::HeaderValue::from_bytes(line) {
+        headers.insert(RETRY_AFTER, value);
+    }
+    let mut mask = Mask::default();
+    mask.add(FUZZED_SECRET);
+    for is_complete in [true, false] {
+        let answer = Answer {
+            body: body.to_vec(),
+            is_complete,
+            ..Answer::default()
+        };
+        let criteria = SuccessCriteria {
+            text: Some("taken"),
+            mask: Some(&mask),
+            ..SuccessCriteria::default()
+        };
+        for status in [StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE] {
+            let judged = criteria.judge("h", &Method::POST, status, &headers, &answer);
+            if let Err(error) = judged {
+                assert!(!error.to_string().contains(FUZZED_SECRET), "{error}");
+            }
+        }
+    }
+}
+
+/// A secret that a fuzzed answer may repeat.
+const FUZZED_SECRET: &str = "s3cr3t-key";
+
 /// The error of a request that got no answer.
 pub(crate) fn failed(origin: &str, error: &RequestError, without_roots: Option<&str>) -> DeliveryError {
     let is_final = matches!(error, RequestError::Redirect(_) | RequestError::Url);

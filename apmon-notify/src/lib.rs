@@ -65,6 +65,8 @@ mod authority;
 mod client;
 mod connect;
 mod description;
+#[doc(hidden)]
+pub mod fuzzing;
 mod heartbeat;
 mod hostname;
 mod http_url;

@@ -44,6 +44,7 @@
 //! system's `getaddrinfo`, on a few threads, and addresses get no names.
 
 mod budget;
+mod by_source;
 mod endpoint;
 mod errqueue;
 mod expect;

@@ -5,18 +5,14 @@ mod lab;
 
 use std::net::SocketAddr;
 
-use apmon_core::{FailureClass, Outcome, Services, config};
+use apmon_core::{FailureClass, Outcome};
 
 use lab::{
-    LONG, check_within, http_answers, http_server, ok,
+    check_site, class, http_answers, http_server, ok,
     pki::{CertificateSpec, Pki},
     reason,
     tap::Tap,
 };
-
-fn class(outcome: &Outcome) -> FailureClass {
-    outcome.failure().expect("not up").class
-}
 
 fn to(place: &str) -> String {
     format!("HTTP/1.1 302 Found\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n")
@@ -27,16 +23,7 @@ async fn check(pki: &Pki, site: &str, address: &str, options: &str) -> Outcome {
     let text = format!(
         "site:\n  name: Lab\n{site}\nmonitors:\n  - type: http\n    name: x\n    address: '{address}'\n{options}\n"
     );
-    let site = config::parse(
-        &pki.path("lab.yaml"),
-        &text,
-        apmon_probes::KINDS,
-        &[],
-        &config::ProcessEnvironment,
-    );
-    let site = site.unwrap_or_else(|error| panic!("{error}"));
-    let monitor = site.monitors[0].build(&Services::default());
-    monitor.check(&check_within(LONG)).await.outcome
+    check_site(&pki.path("lab.yaml"), &text).await
 }
 
 const VERIFY: &str = "    ssl_verify: yes\n    ssl_ca_file: root.pem";

@@ -6,7 +6,7 @@ mod lab;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use apmon_core::{FailureClass, Outcome, Services, config};
+use apmon_core::{FailureClass, Outcome};
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use lab::{
-    Certificate, LONG, check, check_within, explain,
+    Certificate, LONG, check, check_site, class, explain,
     flood::{SETTINGS, frame},
     http_answers, http_server, ok,
     openssl_server::OpensslServer,
@@ -24,24 +24,11 @@ use lab::{
     tcp_server,
 };
 
-fn class(outcome: &Outcome) -> FailureClass {
-    outcome.failure().expect("not up").class
-}
-
 /// Checks a monitor of a site in `pki`'s directory.
 async fn check_in(pki: &Pki, section: &str) -> Outcome {
     let section = section.replace('\n', "\n    ");
     let text = format!("site:\n  name: Lab\nmonitors:\n  - name: x\n    {section}\n");
-    let site = config::parse(
-        &pki.path("lab.yaml"),
-        &text,
-        apmon_probes::KINDS,
-        &[],
-        &config::ProcessEnvironment,
-    );
-    let site = site.unwrap_or_else(|error| panic!("{error}"));
-    let monitor = site.monitors[0].build(&Services::default());
-    monitor.check(&check_within(LONG)).await.outcome
+    check_site(&pki.path("lab.yaml"), &text).await
 }
 
 const VERIFY: &str = "ssl_verify: yes\nssl_ca_file: root.pem";

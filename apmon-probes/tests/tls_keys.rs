@@ -6,11 +6,11 @@ mod lab;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use apmon_core::{FailureClass, Services, Verdict, config};
+use apmon_core::{FailureClass, Verdict};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use lab::{
-    LONG, check, check_within, explain, reason,
+    LONG, check, check_site, check_within, explain, reason,
     s_server::{Certificates, P256, RSA, SServer},
     tcp_server,
 };
@@ -72,17 +72,7 @@ async fn verified(certificates: &Certificates, server: &SServer, file: &str) -> 
     );
     let section = section.replace('\n', "\n    ");
     let text = format!("site:\n  name: Lab\nmonitors:\n  - {section}\n");
-    let path = certificates.path("lab.yaml");
-    let site = config::parse(
-        &path,
-        &text,
-        apmon_probes::KINDS,
-        &[],
-        &config::ProcessEnvironment,
-    );
-    let site = site.unwrap_or_else(|error| panic!("{error}"));
-    let monitor = site.monitors[0].build(&Services::default());
-    let outcome = monitor.check(&check_within(LONG)).await.outcome;
+    let outcome = check_site(&certificates.path("lab.yaml"), &text).await;
     reason(&outcome).to_owned()
 }
 

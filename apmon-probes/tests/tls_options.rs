@@ -7,19 +7,16 @@ mod lab;
 
 use apmon_core::config;
 
-use lab::pki::{AUTHORITY, CertificateSpec, Pki};
+use lab::{
+    parse_site,
+    pki::{AUTHORITY, CertificateSpec, Pki},
+};
 
 /// Reads a site file in `pki`'s directory.
 fn site(pki: &Pki, site: &str, section: &str) -> Result<config::SiteFile, config::ConfigError> {
     let section = section.replace('\n', "\n    ");
     let text = format!("site:\n  name: Lab\n{site}\nmonitors:\n  - {section}\n");
-    config::parse(
-        &pki.path("lab.yaml"),
-        &text,
-        apmon_probes::KINDS,
-        &[],
-        &config::ProcessEnvironment,
-    )
+    parse_site(&pki.path("lab.yaml"), &text)
 }
 
 const HTTP: &str = "type: http\nname: x\naddress: https://h/";

@@ -31,8 +31,8 @@ pub struct MailServerOptions {
     /// (An addition.)
     pub smtp_password_file: Option<Text>,
     /// How to log in: `plain`, `login`, `cram-md5`, or `xoauth2` with an access token in place
-    /// of the password. Default: the first of these that the server offers; `xoauth2` only if
-    /// it offers no other. (An addition.)
+    /// of the password. Default: the first of these that the server offers, in clear text
+    /// `cram-md5` before the others; `xoauth2` only if it offers no other. (An addition.)
     pub smtp_auth: Option<SmtpAuth>,
     /// Sender address of the e-mails.
     #[schemars(required)]

@@ -1,14 +1,22 @@
 //! A session with a mail server, from connecting to closing.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use apmon_core::{Names, config::Host};
+use apmon_core::{Names, Secret, config::Host};
 use rustls::pki_types::{DnsName, ServerName};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{io::ReadBuf, net::TcpStream, time::Instant};
 
 use super::{
     dialogue::Dialogue,
     error::SmtpError,
+    folded::unfolded,
     login::{Login, SmtpAuth, log_in, offered},
     options::MailProtection,
     tls::Tls,
@@ -220,4 +228,57 @@ async fn connect(settings: &ServerSettings, deadline: Instant) -> Result<TcpStre
     // longer.
     let _ = stream.set_nodelay(true);
     Ok(stream)
+}
+
+/// A server's part of a dialogue, of which each read gets a line.
+struct Script(std::io::Cursor<Vec<u8>>);
+
+impl tokio::io::AsyncRead for Script {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let from = usize::try_from(self.0.position()).unwrap_or(usize::MAX);
+        let rest = self.0.get_ref().get(from..).unwrap_or_default();
+        let end = rest.iter().position(|byte| *byte == b'\n');
+        let length = end.map_or(rest.len(), |end| end + 1).min(buffer.remaining());
+        buffer.put_slice(&rest[..length]);
+        self.0.set_position((from + length) as u64);
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Reads `bytes` as a server's part of a dialogue, for the fuzz target.
+pub(super) fn fuzz(bytes: &[u8]) {
+    const PASSWORD: &str = "s3cr3t-key";
+    let login = Login {
+        user: "staff".to_owned(),
+        password: Secret::new(PASSWORD),
+    };
+    let script = Script(std::io::Cursor::new(bytes.to_vec()));
+    let mut dialogue = Dialogue::encrypted(Box::new(tokio::io::join(script, tokio::io::sink())));
+    let run = async {
+        let greeting = dialogue.reply("greeting").await?;
+        let shown = unfolded(&login.masked(&greeting.text()));
+        assert!(!shown.contains(PASSWORD), "{shown}");
+        let extensions = hello(&mut dialogue, true).await?;
+        log_in(&mut dialogue, &offered(&extensions), None, &login).await?;
+        for step in ["MAIL FROM", "RCPT TO", "DATA"] {
+            dialogue.command(step, step).await?;
+        }
+        dialogue.content("message", b"x").await
+    };
+    // Nothing in it waits, so one poll runs it to its end.
+    let mut run = std::pin::pin!(run);
+    let polled = run
+        .as_mut()
+        .poll(&mut Context::from_waker(std::task::Waker::noop()));
+    let Poll::Ready(result) = polled else {
+        unreachable!("a dialogue waits for bytes that are there");
+    };
+    if let Err(error) = result {
+        let error = error.into_delivery_error("h:25", ALIVE_TIMEOUT, &|text| unfolded(&login.masked(text)));
+        assert!(!error.to_string().contains(PASSWORD), "{error}");
+    }
 }

@@ -45,6 +45,8 @@ pub(crate) enum Unreadable {
     NotHttp(String),
     #[error("the answer is not valid HTTP: the status line is \"{0}\"")]
     StatusLine(String),
+    #[error("the connection was closed in the middle of the status line \"{0}\"")]
+    CutStatusLine(String),
     #[error("the answer is not valid HTTP: a header line contains a NUL byte")]
     Nul,
     #[error("the answer is not valid HTTP: Content-Length is \"{0}\"")]
@@ -101,13 +103,20 @@ impl Oddities {
         self.0.fetch_or(1 << oddity as u16, Ordering::Relaxed);
     }
 
+    /// Whether the connection ended before the head did.
+    pub(crate) fn head_breaks_off(&self) -> bool {
+        self.has(Oddity::HeadEnd)
+    }
+
+    fn has(&self, oddity: Oddity) -> bool {
+        self.0.load(Ordering::Relaxed) & 1 << oddity as u16 != 0
+    }
+
     /// In words, for `--explain`.
     pub(crate) fn words(&self) -> Vec<&'static str> {
-        let bits = self.0.load(Ordering::Relaxed);
-        let seen = |oddity: Oddity| bits & 1 << oddity as u16 != 0;
         ODDITIES
             .iter()
-            .filter(|(oddity, _)| seen(*oddity))
+            .filter(|(oddity, _)| self.has(*oddity))
             .map(|(_, words)| *words)
             .collect()
     }
