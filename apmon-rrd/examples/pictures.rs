@@ -85,7 +85,7 @@ fn chart(pair: &Pair, span: i64, step: i64) -> Chart {
                 "nvram_flash_bytes" => size * 2.0,
                 "cpu_load" | "memory_pct" => value.min(100.0),
                 "response_time" if down => f64::NAN,
-                _ if down && pair.suffix != "" => value * 0.1,
+                _ if down && !pair.suffix.is_empty() => value * 0.1,
                 _ => value,
             };
             let value = if gap.contains(&at) { f64::NAN } else { value };

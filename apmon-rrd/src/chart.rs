@@ -11,7 +11,8 @@
 //! | `lettering` | texts at places in units |
 //! | `palette` | the colours, light and dark |
 //! | `picture` | what is drawn where |
-//! | `raster` | the shapes as PNG |
+//! | `png` | files of pixels |
+//! | `raster` | the shapes as pixels |
 //! | `resample` | as many points as there are pixels |
 //! | `svg` | the shapes as SVG |
 //! | `terminal` | the chart as text |
@@ -26,6 +27,7 @@ mod legend;
 mod lettering;
 mod palette;
 mod picture;
+mod png;
 mod raster;
 mod resample;
 mod svg;

@@ -75,6 +75,11 @@ fn percentile(mut values: Vec<f64>, rank: f64) -> f64 {
 
 /// A percentile's name: `95th percentile`.
 pub(crate) fn percentile_name(rank: f64) -> String {
+    format!("{} percentile", ordinal(rank))
+}
+
+/// The number of a percentile: `95th`.
+pub(crate) fn ordinal(rank: f64) -> String {
     let text = rank.to_string();
     let ending = match text.as_bytes() {
         _ if text.contains('.') => "th",
@@ -84,7 +89,7 @@ pub(crate) fn percentile_name(rank: f64) -> String {
         [.., b'3'] => "rd",
         _ => "th",
     };
-    format!("{text}{ending} percentile")
+    format!("{text}{ending}")
 }
 
 /// What the legend says of the outages within the range: how many, and how long in all. `None`
@@ -217,7 +222,10 @@ mod tests {
         let range = 1_000..10_000;
         assert_eq!(outages(&[], &range), None);
         assert_eq!(outages(&[0..500, 10_000..20_000], &range), None);
-        assert_eq!(outages(&[0..1_060], &range).as_deref(), Some("1 outage, 1 min"));
+        assert_eq!(
+            outages(std::slice::from_ref(&(0..1_060)), &range).as_deref(),
+            Some("1 outage, 1 min")
+        );
         assert_eq!(
             outages(&[2_000..5_600, 9_280..99_999], &range).as_deref(),
             Some("2 outages, 1 h 12 min")

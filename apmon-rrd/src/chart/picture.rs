@@ -120,7 +120,7 @@ impl Sheet<'_> {
         let (width, height) = (whole(width) / FINE, whole(height) / FINE);
         let below_title = self.draw_title(area, width)?;
         let legend = Legend::of(self.traces, self.chart, self.options, self.palette);
-        let names = SMALL + 8;
+        let names = SMALL + 12;
         let top = below_title + names;
         let rest = height - top - TIMES - MARGIN / 2;
         let legend = legend.filter(|legend| rest - legend.height() >= LEAST_HEIGHT);
@@ -268,8 +268,8 @@ impl Sheet<'_> {
         Ok(())
     }
 
-    /// Outages are shaded from top to bottom, with a bar on the time axis: an area of a pale colour
-    /// alone is not seen by everybody.
+    /// Outages are shaded from top to bottom, with a bar at the top: an area of a pale colour alone
+    /// is not seen by everybody, and at the bottom are the lines of what is down.
     fn draw_outages(&self, plot: &ChartContext<'_, Backend<'_>, Cartesian2d<TimeAxis, ValueAxis>>) -> Drawn {
         let colour = self.palette.outage;
         let range = &self.options.range;
@@ -278,7 +278,7 @@ impl Sheet<'_> {
         let whole = f64::from(x.end - x.start);
         #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
         let place = |at: i64| {
-            let share = (at - range.start) as f64 / (range.end - range.start) as f64;
+            let share = (at as f64 - range.start as f64) / (range.end - range.start) as f64;
             x.start + (share.clamp(0.0, 1.0) * whole).round() as i32
         };
         for outage in &self.chart.outages {
@@ -293,7 +293,7 @@ impl Sheet<'_> {
                 colour.mix(0.16).filled(),
             ))?;
             area.draw(&Rectangle::new(
-                [(from, y.end - 5 * FINE), (to, y.end)],
+                [(from, y.start), (to, y.start + 5 * FINE)],
                 colour.filled(),
             ))?;
         }
@@ -323,7 +323,7 @@ impl Sheet<'_> {
 
     /// The names above the axes, in the colours of their lines where there are two.
     fn draw_axis_names(&self, area: &Area<'_>, frame: &Frame) -> Drawn {
-        let y = frame.y.start - 6;
+        let y = frame.y.start - 10;
         let width = (frame.x.end - frame.x.start) / 2 + frame.x.start - MARGIN;
         let two = self.traces.iter().any(|trace| trace.right);
         for (right, side, x) in [(false, HPos::Left, MARGIN), (true, HPos::Right, frame.x.end)] {

@@ -1,4 +1,4 @@
-//! The shapes as PNG.
+//! The shapes as pixels.
 
 use tiny_skia::{FillRule, LineJoin, Paint, Path, PathBuilder, Pixmap, Stroke, Transform};
 use ttf_parser::OutlineBuilder;
@@ -8,12 +8,13 @@ use super::{
     canvas::{Canvas, Colour, Shape},
     font::{self, Piece},
     picture::Picture,
+    png,
 };
 
 pub(crate) fn png(picture: &Picture, options: &ChartOptions) -> Vec<u8> {
     let mut pixmap = Pixmap::new(options.width, options.height).expect("the sizes are bounded");
     draw(&mut pixmap, &picture.canvas);
-    pixmap.encode_png().expect("nothing is written but memory")
+    png::encode(options.width, options.height, pixmap.data())
 }
 
 fn draw(pixmap: &mut Pixmap, canvas: &Canvas) {

@@ -45,7 +45,7 @@ impl Grid {
         // One step is lost to the alignment at either end.
         let rows = (span / row).div_euclid((points - 1).max(1)) + 1;
         let rows = if span / row <= points { 1 } else { rows };
-        let step = row.saturating_mul(rows);
+        let step = neat(row, row.saturating_mul(rows));
         let start = range.start.div_euclid(step).saturating_mul(step);
         let steps =
             (range.end - start).div_euclid(step) + i64::from((range.end - start).rem_euclid(step) != 0);
@@ -61,6 +61,22 @@ impl Grid {
         let steps = i64::try_from(step).unwrap_or(i64::MAX);
         self.start.saturating_add(steps.saturating_mul(self.step))
     }
+}
+
+/// The next larger step that people know: what comes and goes with the hours of a day would make a
+/// pattern with steps of seven hours.
+fn neat(row: i64, step: i64) -> i64 {
+    const MINUTE: i64 = 60;
+    const HOUR: i64 = 60 * MINUTE;
+    const DAY: i64 = 24 * HOUR;
+    if step == row {
+        return step;
+    }
+    let minutes = [1, 2, 3, 5, 10, 15, 20, 30].map(|count| count * MINUTE);
+    let hours = [1, 2, 3, 4, 6, 8, 12].map(|count| count * HOUR);
+    let known = minutes.into_iter().chain(hours).find(|known| *known >= step);
+    let neat = known.unwrap_or_else(|| (step - 1).div_euclid(DAY).saturating_add(1).saturating_mul(DAY));
+    if neat % row == 0 { neat } else { step }
 }
 
 /// The values of a data source in the steps of the grid. A step is unknown if more than half of
@@ -218,6 +234,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn steps_are_those_that_people_know() {
+        let step = |span: i64, row: u64, points: usize| Grid::of(&(0..span), row, points).step;
+        assert_eq!(step(365 * 86_400, 3_600, 640), 86_400);
+        assert_eq!(step(86_400, 60, 640), 180);
+        assert_eq!(step(86_400, 60, 1_440), 60);
+        assert_eq!(step(7 * 86_400, 300, 640), 1_200);
+        // Seven minutes are a part of no hour.
+        assert_eq!(step(86_400, 420, 100), 1_260);
+        assert_eq!(step(3_650 * 86_400, 86_400, 640), 6 * 86_400);
     }
 
     #[test]

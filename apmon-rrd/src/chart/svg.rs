@@ -67,7 +67,9 @@ fn glyphs(svg: &mut String, shapes: &[Shape]) {
     for shape in shapes {
         if let Shape::Text { text, .. } = shape {
             for piece in font::lay_out(text).0 {
-                if let Piece::Glyph { id, .. } = piece {
+                if let Piece::Glyph { id, .. } = piece
+                    && font::is_visible(id)
+                {
                     used.insert(id);
                 }
             }
@@ -75,10 +77,12 @@ fn glyphs(svg: &mut String, shapes: &[Shape]) {
     }
     svg.push_str("<defs>\n");
     for id in used {
-        let outline = font::outline_path(id);
-        if !outline.is_empty() {
-            let _ = writeln!(svg, "<path id=\"{}\" d=\"{outline}\"/>", name(id));
-        }
+        let _ = writeln!(
+            svg,
+            "<path id=\"{}\" d=\"{}\"/>",
+            name(id),
+            font::outline_path(id)
+        );
     }
     svg.push_str("</defs>\n");
 }
@@ -100,7 +104,7 @@ fn words(svg: &mut String, text: &str, (x, y): (i32, i32), size: f64, colour: Co
     for piece in &pieces {
         match piece {
             Piece::Glyph { id, x } => {
-                if !font::outline_path(*id).is_empty() {
+                if font::is_visible(*id) {
                     let _ = write!(svg, "<use href=\"#{}\" x=\"{x}\"/>", name(*id));
                 }
             }

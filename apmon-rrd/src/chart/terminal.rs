@@ -62,7 +62,9 @@ impl<'a> Screen<'a> {
             ..size
         };
         let dots = ChartOptions {
+            // A point for each column of dots.
             width: u32::try_from(size.columns * DOTS.0).unwrap_or(u32::MAX),
+            scale: 1.0 / 1.5,
             ..options.clone()
         };
         let traces = traces(chart, &dots);
@@ -266,7 +268,7 @@ impl<'a> Screen<'a> {
 
     /// The figures of the lines, column by column, equally wide.
     fn columns(&self) -> Vec<Vec<String>> {
-        let rank = self.options.percentile.map(figures::percentile_name);
+        let rank = self.options.percentile.map(figures::ordinal);
         let columns = (0..3 + usize::from(rank.is_some())).map(|column| {
             let texts: Vec<String> = self
                 .traces

@@ -51,7 +51,10 @@ impl Trace<'_> {
 /// The lines with as many points as there are pixels.
 pub(crate) fn traces<'a>(chart: &'a Chart, options: &ChartOptions) -> Vec<Trace<'a>> {
     let palette = Palette::of(options.dark);
-    let points = usize::try_from(options.width).unwrap_or(usize::MAX);
+    // A line is this thick; what is closer together is a blot.
+    const THICKNESS: f64 = 1.5;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let points = (f64::from(options.width) / options.scale / THICKNESS) as usize;
     let grid = Grid::of(&options.range, chart.average.step, points);
     let left = chart.lines.first().map(|line| line.unit);
     let traces = chart.lines.iter().zip(palette.lines).map(|(line, colour)| Trace {
