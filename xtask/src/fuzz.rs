@@ -168,4 +168,16 @@ mod tests {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }
+
+    #[test]
+    fn every_target_is_declared_and_has_seeds() {
+        let fuzz = workspace::root().join("fuzz");
+        let manifest = std::fs::read_to_string(fuzz.join("Cargo.toml")).unwrap();
+        for target in targets().unwrap() {
+            assert!(manifest.contains(&format!("name = \"{target}\"")), "{target} has no [[bin]]");
+            // libFuzzer ends at once if there is no such directory.
+            let seeds = std::fs::read_dir(fuzz.join("corpus").join(&target));
+            assert!(seeds.is_ok_and(|mut seeds| seeds.next().is_some()), "{target} has no seeds");
+        }
+    }
 }

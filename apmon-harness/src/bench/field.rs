@@ -17,7 +17,7 @@ struct Work {
     rate: usize,
     /// The time in which its CPU time is measured.
     window: Duration,
-    /// The CPU time of a check, or how much more it is than that of the calls alone.
+    /// The CPU time of a check, or how much of that of a peer it may be.
     budget: &'static str,
     monitor: fn(usize, &Rig) -> String,
 }
@@ -34,7 +34,7 @@ const WORKS: &[Work] = &[
         name: "tcp",
         rate: 2_000,
         window: WINDOW,
-        budget: "1.5 times the calls alone",
+        budget: "a sixth of blackbox_exporter",
         monitor: tcp,
     },
     Work {

@@ -74,6 +74,7 @@ impl Brotli {
             BrotliResult::ResultSuccess => {
                 self.has_ended = true;
                 self.state = None;
+                read = input.len();
                 false
             }
             BrotliResult::ResultFailure => return Err(invalid("invalid data".to_owned())),

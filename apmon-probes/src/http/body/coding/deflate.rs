@@ -54,7 +54,7 @@ impl Deflate {
                 let more = !out.is_empty();
                 if status == Status::StreamEnd {
                     *self = Self::Ended;
-                    return step(taken, false);
+                    return step(input.len(), false);
                 }
                 if taken == 0 && !more && !input.is_empty() {
                     return Err(io::Error::new(io::ErrorKind::InvalidData, "it stands still"));

@@ -187,3 +187,22 @@ fn a_content_encoding_is_read() {
     assert_eq!(read(&["zstd"]), Encoded::Unknown("zstd".to_owned()));
     assert_eq!(read(&["gzip", "br"]), Encoded::Unknown("gzip, br".to_owned()));
 }
+
+#[test]
+fn what_follows_the_end_is_taken_with_it() {
+    // Found by the fuzz target: a Brotli stream that ends within its first bytes, as the
+    // decoder notices only when it is asked for more.
+    let found = [
+        0x4a, 0xc4, 0x04, 0x01, 0x48, 0x54, 0x45, 0x05, 0x45, 0x7a, 0x45, 0x00, 0x00, 0x00, 0x00, 0x7a, 0x00,
+        0x00, 0x00, 0x19, 0x00, 0x45, 0x66, 0x69, 0xc0,
+    ];
+    super::fuzz(&found);
+    for coding in [Coding::Deflate, Coding::Brotli] {
+        for data in [vec![b'a'; 200], vec![b'a'; 200_000]] {
+            let bytes = [compressed(coding, &data), b"and more".to_vec()].concat();
+            super::fuzz(&bytes);
+            assert_eq!(decompress(coding, &bytes, 256), decompress(coding, &bytes, 1), "{coding:?}");
+            assert_eq!(decompress(coding, &bytes, 256).0, data, "{coding:?}");
+        }
+    }
+}
