@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn a_definition_of_one_kind_does_not_replace_that_of_another() {
         let mut schemas = vec![
-            schema_for!(SiteOptions),
+            of_site(),
             schema_for!(ChannelOptions),
             schema_for!(MonitorOptions),
         ];
