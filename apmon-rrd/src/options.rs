@@ -45,8 +45,10 @@ struct Written {
     /// (An addition.)
     rrd: Option<bool>,
     /// How much history is kept: `full` as APMonitor, `small` for about a sixth of the disk
-    /// space, or numbers of rows. Default `full`. `--test-config` shows how much space that
-    /// takes. Files that exist grow if necessary, and are not shortened. (An addition.)
+    /// space, or a section with numbers of rows: `native` (each check), `five_minutes`,
+    /// `half_hour`, `hour` and `day`. Default `full`. `--test-config` shows how much space that
+    /// takes. Files that exist keep their rows until `apmon rrd migrate` changes them. (An
+    /// addition.)
     rrd_rows: Option<WrittenRows>,
     /// Seconds for which the daemon collects values before it writes them, 0 to 86400. Default:
     /// five times `check_every_n_secs`, and at least 60. They are also written before they are
@@ -55,10 +57,10 @@ struct Written {
     rrd_flush_secs: Option<FlushSecs>,
 }
 
-/// Numbers of rows as they are written.
+/// Numbers of rows. Those that are not given are APMonitor's.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct WrittenCounts {
+struct RrdRows {
     /// Rows of one check each. Default 44640: 31 days, if each minute is checked.
     native: Option<RowCount>,
     /// Rows of 5 minutes. Default 18600, 64 days.
@@ -112,8 +114,8 @@ impl<'de> Deserialize<'de> for FlushSecs {
     }
 }
 
-impl From<WrittenCounts> for Rows {
-    fn from(written: WrittenCounts) -> Self {
+impl From<RrdRows> for Rows {
+    fn from(written: RrdRows) -> Self {
         let default = Self::Full.counts(60);
         let count = |own: Option<RowCount>, default: u64| own.map_or(default, |count| count.0.into());
         Self::ByHand(RowCounts {
@@ -150,7 +152,7 @@ impl<'de> Visitor<'de> for RowsVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Rows, A::Error> {
-        WrittenCounts::deserialize(MapAccessDeserializer::new(map)).map(Rows::from)
+        RrdRows::deserialize(MapAccessDeserializer::new(map)).map(Rows::from)
     }
 }
 
@@ -174,7 +176,7 @@ impl JsonSchema for WrittenRows {
 #[allow(dead_code)] // only its schema is used
 enum SchemaOfRows {
     Word(RowsWord),
-    Counts(WrittenCounts),
+    Counts(RrdRows),
 }
 
 #[derive(JsonSchema)]
