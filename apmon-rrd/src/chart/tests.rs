@@ -319,3 +319,26 @@ fn a_terminal_is_not_too_narrow_for_what_is_written() {
         assert!(text.lines().count() <= 24, "{text}");
     }
 }
+
+#[test]
+fn a_terminal_shows_title_range_lines_outages_and_figures() {
+    let values: Vec<[f64; 2]> = (0..100)
+        .map(|row| match row {
+            40..50 => [f64::NAN, 0.0],
+            70..75 => [f64::NAN, f64::NAN],
+            _ => [f64::from(row % 25) * 2.0, 100.0],
+        })
+        .collect();
+    let rows: Vec<&[f64]> = values.iter().map(<[f64; 2]>::as_slice).collect();
+    let mut chart = availability(&rows);
+    chart.outages = vec![2_400..3_000];
+    let mut options = options();
+    options.title = "web - Availability".to_owned();
+    options.percentile = Some(95.0);
+    let size = TerminalSize {
+        columns: 80,
+        rows: 20,
+        colour: false,
+    };
+    insta::assert_snapshot!(chart.terminal(&options, size), @"");
+}
