@@ -331,7 +331,7 @@ fn a_terminal_shows_title_range_lines_outages_and_figures() {
         .collect();
     let rows: Vec<&[f64]> = values.iter().map(<[f64; 2]>::as_slice).collect();
     let mut chart = availability(&rows);
-    chart.outages = vec![2_400..3_000];
+    chart.outages.push(2_400..3_000);
     let mut options = options();
     options.title = "web - Availability".to_owned();
     options.percentile = Some(95.0);
@@ -340,5 +340,25 @@ fn a_terminal_shows_title_range_lines_outages_and_figures() {
         rows: 20,
         colour: false,
     };
-    insta::assert_snapshot!(chart.terminal(&options, size), @"");
+    insta::assert_snapshot!(chart.terminal(&options, size), @r#"
+    web - Availability
+    1 Jan 1970 00:00 to 1 Jan 1970 01:40 UTC
+    Response Time (ms)
+     50 ┤               ⢀⣠⠤⢶                                                     ⣠⠤⠖
+        │            ⣠⠴⠒⠋  ⢸                              ⢀⡤⠖⠂               ⣀⡴⠒⠋⠁
+        │       ⢀⣀⡴⠚⠉⠁     ⢸       ⣀⣠⠴⠋               ⣀⣠⠖⠋⠉             ⢀⣀⡤⠞⠉⠁
+        │   ⢀⣠⠤⠞⠉          ⢸   ⢀⡤⠴⠚⠁              ⣀⡤⠴⠋⠁              ⣠⠤⠖⠋
+      0 ┤⣠⠴⠒⠋              ⢸⣠⠖⠒⠋              ⢀⡤⠖⠚⠁              ⣀⡴⠒⠋⠁
+    Availability (%)
+    100 ┤⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⡇      ⢸⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠁   ⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉
+        │                              ⡇      ⢸
+     50 ┤                              ⡇      ⢸
+        │                              ⡇      ⢸
+      0 ┤                              ⣇⣀⣀⣀⣀⣀⣀⣸
+        └┴──────────┴──────────┴───────xxxxxxxx───────┴──────────┴──────────┴───────
+         1 Jan    00:15      00:30      00:45       01:00      01:15      01:30
+    ■ Response Time (ms)  max 48 ms  avg 21.1 ms  now 48 ms  95th 44 ms
+    ■ Availability (%)    max 100 %  avg 89.5 %   now 100 %  95th 100 %
+    x 1 outage, 10 min
+    "#);
 }
