@@ -66,13 +66,16 @@ impl Unit {
         format!("{}{gap}{prefix}{name}", digits(value, factor))
     }
 
-    /// A value beside an axis that has a name: `200 M`.
+    /// A value beside an axis that has a name, with the prefix of values of this size: `200 M`.
     #[cfg(feature = "chart")]
-    pub(crate) fn tick(self, value: f64) -> String {
-        let (factor, prefix) = self.prefix(value.abs());
-        format!("{} {prefix}", digits(value, factor))
-            .trim_end()
-            .to_owned()
+    pub(crate) fn tick(self, value: f64, size: f64) -> String {
+        let (factor, prefix) = self.prefix(size);
+        let figure = digits(value, factor);
+        if figure == "0" {
+            figure
+        } else {
+            format!("{figure} {prefix}").trim_end().to_owned()
+        }
     }
 
     /// The factor and the letters of the prefix in which a figure of this size is read.

@@ -10,6 +10,9 @@ use crate::Unit;
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct ValueAxis {
     unit: Unit,
+    /// The size by which the prefix of all labels is chosen, if they have the same one: 1.5 GiB would
+    /// be 1536 MiB.
+    common: Option<f64>,
     pub(crate) ticks: Vec<f64>,
 }
 
@@ -28,11 +31,13 @@ impl ValueAxis {
                 4 => 25.0,
                 _ => 50.0,
             };
-            return Self::between(unit, 0.0, 100.0, step);
+            return Self::between(unit, None, (0.0, 100.0), step);
         }
         let span = if max - min > 0.0 { max - min } else { 1.0 };
         #[expect(clippy::cast_precision_loss)]
-        let step = step(unit, span / (ticks - 1) as f64);
+        let least = span / (ticks - 1) as f64;
+        let common = is_binary(unit).then(|| max.max(-min));
+        let step = step(unit, common, least);
         // Lines keep a distance from the edges.
         let room = |edge: f64| edge + edge.signum() * span * 0.03;
         let bottom = if min < 0.0 {
@@ -45,10 +50,10 @@ impl ValueAxis {
         } else {
             0.0
         };
-        Self::between(unit, bottom, top, step)
+        Self::between(unit, common, (bottom, top), step)
     }
 
-    fn between(unit: Unit, bottom: f64, top: f64, step: f64) -> Self {
+    fn between(unit: Unit, common: Option<f64>, (bottom, top): (f64, f64), step: f64) -> Self {
         #[expect(clippy::cast_possible_truncation)]
         let count = ((top - bottom) / step).round() as i64;
         let ticks = (0..=count.clamp(1, 100))
@@ -58,11 +63,11 @@ impl ValueAxis {
                 bottom + steps * step
             })
             .collect();
-        Self { unit, ticks }
+        Self { unit, common, ticks }
     }
 
     pub(crate) fn label(&self, value: f64) -> String {
-        self.unit.tick(value)
+        self.unit.tick(value, self.common.unwrap_or(value.abs()))
     }
 
     fn edges(&self) -> (f64, f64) {
@@ -77,18 +82,13 @@ impl ValueAxis {
     }
 }
 
+fn is_binary(unit: Unit) -> bool {
+    matches!(unit, Unit::Bytes | Unit::BytesPerSecond)
+}
+
 /// The smallest step of round figures that is not below `least`.
-fn step(unit: Unit, least: f64) -> f64 {
-    let base = match unit {
-        Unit::Bytes | Unit::BytesPerSecond => {
-            let (factor, _) = unit.prefix(least);
-            if least / factor > 500.0 {
-                return factor * 1024.0;
-            }
-            factor
-        }
-        _ => 1.0,
-    };
+fn step(unit: Unit, common: Option<f64>, least: f64) -> f64 {
+    let base = common.map_or(1.0, |size| unit.prefix(size).0);
     let decade = 10_f64.powf((least / base).log10().floor());
     let digit = [1.0, 2.0, 5.0, 10.0]
         .into_iter()
@@ -151,6 +151,10 @@ mod tests {
         );
         assert_eq!(labels(Unit::Bytes, 900_000.0, 5), ["0", "500 Ki", "1000 Ki"]);
         assert_eq!(labels(Unit::Bytes, 3e9, 4), ["0", "1 Gi", "2 Gi", "3 Gi"]);
+        assert_eq!(
+            labels(Unit::Bytes, 2.1e9, 6),
+            ["0", "0.5 Gi", "1 Gi", "1.5 Gi", "2 Gi", "2.5 Gi"]
+        );
         assert_eq!(
             labels(Unit::Milliseconds, 0.37, 5),
             ["0", "0.1", "0.2", "0.3", "0.4"]

@@ -108,13 +108,9 @@ pub(crate) fn replacement() -> u16 {
     FACE.glyph_index('\u{FFFD}').map_or(0, |id| id.0)
 }
 
-/// Whether a glyph has an outline: a blank has none.
-pub(crate) fn is_visible(id: u16) -> bool {
-    FACE.glyph_bounding_box(GlyphId(id)).is_some()
-}
-
 /// Draws the outline of a glyph, in units of the font with y upwards.
 pub(crate) fn outline(id: u16, builder: &mut dyn OutlineBuilder) {
+    // A blank has none.
     let _ = FACE.outline_glyph(GlyphId(id), builder);
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn document(picture: &Picture, options: &ChartOptions) -> String {
     );
     let _ = writeln!(svg, "<title>{}</title>", escaped(&picture.title));
     let _ = writeln!(svg, "<desc>{}</desc>", escaped(&picture.description));
-    glyphs(&mut svg, &canvas.shapes);
+    let visible = glyphs(&mut svg, &canvas.shapes);
     for shape in &canvas.shapes {
         match shape {
             Shape::Line {
@@ -54,37 +54,36 @@ pub(crate) fn document(picture: &Picture, options: &ChartOptions) -> String {
                 at,
                 size,
                 colour,
-            } => words(&mut svg, text, *at, *size, *colour),
+            } => words(&mut svg, &visible, text, (*at, *size, *colour)),
         }
     }
     svg.push_str("</svg>\n");
     svg
 }
 
-/// Each glyph once: most letters occur several times.
-fn glyphs(svg: &mut String, shapes: &[Shape]) {
+/// Writes the outline of each glyph once, as most letters occur several times. Returns the glyphs
+/// that have an outline: a blank has none.
+fn glyphs(svg: &mut String, shapes: &[Shape]) -> BTreeSet<u16> {
     let mut used = BTreeSet::new();
     for shape in shapes {
         if let Shape::Text { text, .. } = shape {
             for piece in font::lay_out(text).0 {
-                if let Piece::Glyph { id, .. } = piece
-                    && font::is_visible(id)
-                {
+                if let Piece::Glyph { id, .. } = piece {
                     used.insert(id);
                 }
             }
         }
     }
     svg.push_str("<defs>\n");
-    for id in used {
-        let _ = writeln!(
-            svg,
-            "<path id=\"{}\" d=\"{}\"/>",
-            name(id),
-            font::outline_path(id)
-        );
-    }
+    used.retain(|id| {
+        let outline = font::outline_path(*id);
+        if !outline.is_empty() {
+            let _ = writeln!(svg, "<path id=\"{}\" d=\"{outline}\"/>", name(*id));
+        }
+        !outline.is_empty()
+    });
     svg.push_str("</defs>\n");
+    used
 }
 
 /// The name of a glyph. It is the same in every picture, so that several may be parts of one page.
@@ -92,7 +91,12 @@ fn name(id: u16) -> String {
     format!("apmon-noto-{id}")
 }
 
-fn words(svg: &mut String, text: &str, (x, y): (i32, i32), size: f64, colour: Colour) {
+fn words(
+    svg: &mut String,
+    visible: &BTreeSet<u16>,
+    text: &str,
+    ((x, y), size, colour): ((i32, i32), f64, Colour),
+) {
     let (x, y) = (units(x.into()), units(y.into()));
     let scale = size / f64::from(FINE) / font::EM;
     let fill = hex(colour);
@@ -104,7 +108,7 @@ fn words(svg: &mut String, text: &str, (x, y): (i32, i32), size: f64, colour: Co
     for piece in &pieces {
         match piece {
             Piece::Glyph { id, x } => {
-                if font::is_visible(*id) {
+                if visible.contains(id) {
                     let _ = write!(svg, "<use href=\"#{}\" x=\"{x}\"/>", name(*id));
                 }
             }

@@ -319,3 +319,46 @@ fn a_terminal_is_not_too_narrow_for_what_is_written() {
         assert!(text.lines().count() <= 24, "{text}");
     }
 }
+
+#[test]
+fn a_terminal_shows_title_range_lines_outages_and_figures() {
+    let values: Vec<[f64; 2]> = (0..100)
+        .map(|row| match row {
+            40..50 => [f64::NAN, 0.0],
+            70..75 => [f64::NAN, f64::NAN],
+            _ => [f64::from(row % 25) * 2.0, 100.0],
+        })
+        .collect();
+    let rows: Vec<&[f64]> = values.iter().map(<[f64; 2]>::as_slice).collect();
+    let mut chart = availability(&rows);
+    chart.outages.push(2_400..3_000);
+    let mut options = options();
+    options.title = "web - Availability".to_owned();
+    options.percentile = Some(95.0);
+    let size = TerminalSize {
+        columns: 80,
+        rows: 20,
+        colour: false,
+    };
+    insta::assert_snapshot!(chart.terminal(&options, size), @r#"
+    web - Availability
+    1 Jan 1970 00:00 to 1 Jan 1970 01:40 UTC
+    Response Time (ms)
+     50 ┤               ⢀⣠⠤⢶                                                     ⣠⠤⠖
+        │            ⣠⠴⠒⠋  ⢸                              ⢀⡤⠖⠂               ⣀⡴⠒⠋⠁
+        │       ⢀⣀⡴⠚⠉⠁     ⢸       ⣀⣠⠴⠋               ⣀⣠⠖⠋⠉             ⢀⣀⡤⠞⠉⠁
+        │   ⢀⣠⠤⠞⠉          ⢸   ⢀⡤⠴⠚⠁              ⣀⡤⠴⠋⠁              ⣠⠤⠖⠋
+      0 ┤⣠⠴⠒⠋              ⢸⣠⠖⠒⠋              ⢀⡤⠖⠚⠁              ⣀⡴⠒⠋⠁
+    Availability (%)
+    100 ┤⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⡇      ⢸⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠁   ⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉
+        │                              ⡇      ⢸
+     50 ┤                              ⡇      ⢸
+        │                              ⡇      ⢸
+      0 ┤                              ⣇⣀⣀⣀⣀⣀⣀⣸
+        └┴──────────┴──────────┴───────xxxxxxxx───────┴──────────┴──────────┴───────
+         1 Jan    00:15      00:30      00:45       01:00      01:15      01:30
+    ■ Response Time (ms)  max 48 ms  avg 21.1 ms  now 48 ms  95th 44 ms
+    ■ Availability (%)    max 100 %  avg 89.5 %   now 100 %  95th 100 %
+    x 1 outage, 10 min
+    "#);
+}
