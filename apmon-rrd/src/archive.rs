@@ -24,6 +24,25 @@ pub(crate) use self::{
 use crate::{client::Librrd, template::FileKind};
 
 /// The directory of a site's files. Cheap to clone; the clones are one.
+///
+/// ```no_run
+/// use std::{process::Command, sync::Arc};
+///
+/// use apmon_core::SystemClock;
+/// use apmon_rrd::{Archive, FileKind, Query, RrdWriter, Rows, WriterOptions};
+///
+/// // Its program calls `apmon_rrd::serve()`.
+/// let command = Command::new("/usr/lib/rrd-worker");
+/// let archive = Archive::worker("/var/lib/site.statefile.rrd", command);
+/// let options = WriterOptions::daemon(Rows::Full);
+/// let writer = RrdWriter::start(&archive, options, Arc::new(SystemClock::new()))?;
+/// // An engine with `.metrics(Arc::new(writer))` records every check.
+///
+/// let day = 1_790_000_000..1_790_086_400;
+/// let query = Query::new("web", FileKind::Availability, day, 400);
+/// let response_times = archive.fetch(&query)?.column("response_time");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Archive {
     inner: Arc<Inner>,

@@ -12,7 +12,7 @@ pub enum Rows {
     /// A sixth of that: 2 days of every step, 14 days of 5 minutes, 60 days of half hours, 2 years
     /// of hours, 5 years of days.
     Small,
-    /// So many rows.
+    /// These numbers of rows.
     ByHand(RowCounts),
 }
 

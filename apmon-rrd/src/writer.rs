@@ -40,9 +40,6 @@ const MOST_FIGURES: usize = 250_000;
 /// How long a reader waits until what was recorded is written.
 const READER_WAITS: Duration = Duration::from_secs(5);
 
-/// How long the child has to end.
-const CHILD_ENDS: Duration = Duration::from_secs(2);
-
 /// How a writer writes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -50,9 +47,12 @@ pub struct WriterOptions {
     /// How much is kept in new files.
     pub rows: Rows,
     /// How long the values of a file are collected before they are written. `None` is five of its
-    /// steps, and at least a minute. A process that is killed loses as much.
+    /// steps, and at least a minute. It is never less than a second, of whose checks the last
+    /// counts. A process that is killed loses as much.
     pub flush_every: Option<Duration>,
-    /// The most files that are created. `None` is no limit, but 20 a second.
+    /// Whether values are not collected at all: the process checks each monitor once.
+    pub at_once: bool,
+    /// The most files that are created. With `None`, 20 are created a second.
     pub most_created: Option<u32>,
 }
 
@@ -63,6 +63,7 @@ impl WriterOptions {
         Self {
             rows,
             flush_every: None,
+            at_once: false,
             most_created: None,
         }
     }
@@ -72,7 +73,7 @@ impl WriterOptions {
     #[must_use]
     pub fn pass(rows: Rows) -> Self {
         Self {
-            flush_every: Some(Duration::ZERO),
+            at_once: true,
             most_created: Some(200),
             ..Self::daemon(rows)
         }
@@ -80,8 +81,13 @@ impl WriterOptions {
 
     /// How long the values of a file with this step are collected.
     fn wait(&self, step: u64) -> Duration {
-        self.flush_every
-            .unwrap_or_else(|| Duration::from_secs(step.saturating_mul(5).max(60)))
+        if self.at_once {
+            return Duration::ZERO;
+        }
+        let wait = self
+            .flush_every
+            .unwrap_or_else(|| Duration::from_secs(step.saturating_mul(5).max(60)));
+        wait.max(Duration::from_secs(1))
     }
 }
 
@@ -89,7 +95,7 @@ impl WriterOptions {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct WriterReport {
-    /// Values sets that are in the files.
+    /// Value sets that are in the files.
     pub stored: u64,
     /// Checks of which another one in the same second counts.
     pub replaced: u64,
@@ -103,14 +109,15 @@ pub struct WriterReport {
     pub created: u64,
     /// Files that got more data sources.
     pub grown: u64,
-    /// Files that are not created yet, because only so many are created at once.
+    /// Files that are not created yet, because the number that is created at once is limited.
     pub not_created: u64,
 }
 
 /// Records every check in the files of an [`Archive`].
 ///
 /// A check costs the engine an entry in a queue. If the writer is slower than the checks, the
-/// oldest entries are dropped and counted.
+/// oldest entries are dropped and counted. The archive can be read while it is written, and
+/// afterwards; the child ends with the last archive.
 pub struct RrdWriter {
     shared: Arc<Shared>,
     ended: watch::Receiver<bool>,
@@ -162,10 +169,9 @@ impl RrdWriter {
         });
         let (end, ended) = watch::channel(false);
         let thread = Thread {
-            files: Files::new(archive.clone(), Arc::clone(&library), options),
+            files: Files::new(archive.clone(), library, options),
             shared: Arc::clone(&shared),
             archive: archive.clone(),
-            library,
             clock,
         };
         thread::Builder::new().name("history".to_owned()).spawn(move || {
@@ -237,7 +243,6 @@ struct Thread {
     files: Files,
     shared: Arc<Shared>,
     archive: Archive,
-    library: Arc<dyn Library>,
     clock: Arc<dyn Clock>,
 }
 
@@ -252,7 +257,6 @@ impl Thread {
         }
         while self.turn() {}
         self.say_what_is_missing();
-        self.library.finish(CHILD_ENDS);
     }
 
     /// Does what there is to do. Returns whether there will be more.
@@ -307,7 +311,7 @@ impl Thread {
 
 impl Drop for Thread {
     fn drop(&mut self) {
-        // Whoever waits for it must not wait for ever, even after a panic.
+        // Nobody waits for ever, even after a panic.
         self.shared.queue.ended();
     }
 }

@@ -28,7 +28,7 @@ pub struct Query {
     pub range: Range<i64>,
     /// Averages, least or greatest values.
     pub consolidation: Consolidation,
-    /// How many rows are wanted: at most so many, and one at each end.
+    /// How many rows there are at most, apart from one for the border.
     pub points: usize,
 }
 

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_metrics_are_recorded() {
+    fn the_number_of_metrics_is_limited() {
         let mut names = MetricNames::default();
         for number in 0..MOST {
             assert!(names.source(&format!("m{number}")).is_some());

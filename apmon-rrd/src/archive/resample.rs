@@ -39,10 +39,11 @@ impl Grid {
             .saturating_add(self.rows().saturating_mul(self.step()))
     }
 
-    /// The same span in at most `points` steps that are a multiple of these and end at
-    /// multiples of themselves, so that the borders do not move with the span.
+    /// The same span in at most `points` steps, and one for the border, that are a multiple of
+    /// these and end at multiples of themselves, so that the borders do not move with the span.
     pub(super) fn at_most(self, points: usize) -> Self {
-        let factor = self.rows.div_ceil(points.max(1)).max(1);
+        let between = self.rows.saturating_sub(1);
+        let factor = between.div_ceil(points.max(1)).max(1);
         if factor == 1 {
             return self;
         }
@@ -203,6 +204,7 @@ mod tests {
         assert_eq!(to.start % 240, 0);
         assert!(to.rows <= 31 && to.end() >= from.end(), "{to:?}");
         assert_eq!(from.at_most(100), from);
-        assert_eq!(from.at_most(0).rows, 2, "one, and the border in it");
+        assert_eq!(from.at_most(99), from, "one more for the border");
+        assert!(from.at_most(0).rows <= 3, "{:?}", from.at_most(0));
     }
 }

@@ -55,6 +55,7 @@ pub(super) fn encode_update(
     for point in points {
         request.signed(point.at);
         request.parts(|text| {
+            // Always a number: `N` and relative times are parsed with static variables.
             // Writing into memory does not fail.
             let _ = write!(text, "{}", point.at);
             for value in &point.values {

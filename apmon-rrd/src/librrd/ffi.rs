@@ -1,7 +1,9 @@
 //! librrd's functions, loaded at run time. The only module of this crate with `unsafe` code.
 //!
 //! librrd keeps state of its own, so a [`Library`] is used by one thread at a time: its functions
-//! take it by `&mut`, and a process has at most one.
+//! take it by `&mut`, and a process has at most one. Not among them are the functions for graphs,
+//! which crash when they run in parallel and draw boxes for letters where there are no fonts, and
+//! `rrd_resize`, which writes its copy into the working directory.
 
 #![allow(unsafe_code)]
 
@@ -270,7 +272,11 @@ impl Library {
         // value for each source and row. Both are librrd's, and given back to it.
         unsafe {
             let names = self.take_texts(names, size(sources));
-            let copy = slice::from_raw_parts(values, length).to_vec();
+            let copy = match length {
+                // What librrd returns for no rows may be NULL.
+                0 => Vec::new(),
+                _ => slice::from_raw_parts(values, length).to_vec(),
+            };
             (self.free)(values.cast());
             Ok(Rows {
                 start,

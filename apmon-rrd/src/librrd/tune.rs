@@ -51,7 +51,8 @@ pub(super) fn tune(library: &mut Library, path: &CStr, tune: &Tune) -> Result<()
         run(library, path, options.into_iter().flatten())?;
     }
     if !tune.add.is_empty() || !tune.rows.is_empty() {
-        // The copy is made beside the file, and takes its name at the end.
+        // The copy is made beside the file, and takes its name at the end. If the process is
+        // killed meanwhile, it stays there as `NAME.rrdXXXXXX`, and the file as it was.
         let size = before.size.max(expected.size());
         place::check_space(&place, size.saturating_add(size / 10))?;
         let sources = tune.add.iter().map(source_argument);

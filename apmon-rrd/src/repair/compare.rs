@@ -11,7 +11,7 @@ use crate::{
 /// An archive by its place, and how many rows it lacks, or has too many.
 pub(super) type RowChange = (usize, i64);
 
-/// How a file differs from what would be created now. What it has besides is no difference:
+/// How a file differs from what would be created now. What it has besides does not count:
 /// interfaces that are gone, archives of another program.
 pub(super) fn compare(kind: FileKind, step: u64, rows: &Rows, schema: &Schema) -> Vec<Difference> {
     if is_before_13(kind, schema) {

@@ -74,7 +74,7 @@ fn each_difference_is_found_and_said() {
 }
 
 #[test]
-fn a_file_of_a_later_apmonitor_has_more_and_that_is_no_difference() {
+fn what_a_later_apmonitor_has_besides_does_not_differ() {
     let mut later = schema(&Template::Snmp { interfaces: vec![1] }, 60, &Rows::Full);
     let mut more = later.sources[0].clone();
     "if1_bmcast".clone_into(&mut more.name);

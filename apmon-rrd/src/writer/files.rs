@@ -208,7 +208,7 @@ impl Files {
 
     fn added(&mut self, file: usize, added: Added, now: Now) {
         match added {
-            Added::Added => {}
+            Added::New => {}
             Added::Replaced => self.report.replaced += 1,
             Added::TooOld => self.report.refused += 1,
             Added::OldestLost => self.report.lost += 1,

@@ -1,6 +1,6 @@
 //! What the writer asks of librrd. A trait, so that tests can have it refuse things.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use crate::{
     client::{Librrd, Pending},
@@ -15,7 +15,6 @@ pub(crate) trait Library: Send + Sync {
     fn tune(&self, path: &Path, tune: &Tune) -> Result<(), RrdError>;
     fn last_values(&self, path: &Path) -> Result<LastValues, RrdError>;
     fn update(&self, path: &Path, update: &Update) -> Begun;
-    fn finish(&self, timeout: Duration);
 }
 
 /// An update that has begun.
@@ -54,9 +53,5 @@ impl Library for Librrd {
 
     fn update(&self, path: &Path, update: &Update) -> Begun {
         Begun::Pending(self.update(path, update))
-    }
-
-    fn finish(&self, timeout: Duration) {
-        self.finish(timeout);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::operation::{Point, Update, Value};
 
-/// The most rows that wait: an update that cannot be written for so long loses its oldest.
+/// The most rows that wait for one file. If it cannot be written, the oldest are lost.
 pub(super) const MOST: usize = 64;
 
 /// The values of one check, for the first of the names that it knew of.
@@ -26,7 +26,8 @@ pub(super) struct Rows {
 /// What became of a row that was added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Added {
-    Added,
+    /// It is one more.
+    New,
     /// It took the place of another one of the same second.
     Replaced,
     /// It is older than the last one: the clock was set back.
@@ -82,7 +83,7 @@ impl Rows {
                 self.lose(1);
                 Added::OldestLost
             }
-            false => Added::Added,
+            false => Added::New,
         }
     }
 
@@ -227,10 +228,10 @@ mod tests {
         let mut rows = Rows::default();
         let mut reset = row(7, &[1]);
         reset.resets = vec![0];
-        assert_eq!(rows.push(reset), Added::Added);
+        assert_eq!(rows.push(reset), Added::New);
         assert_eq!(rows.push(row(7, &[2])), Added::Replaced);
         assert_eq!(rows.push(row(6, &[3])), Added::TooOld);
-        assert_eq!(rows.push(row(8, &[4])), Added::Added);
+        assert_eq!(rows.push(row(8, &[4])), Added::New);
         let taken = rows.take(None);
         assert_eq!(taken.len(), 2);
         assert_eq!(
@@ -252,7 +253,7 @@ mod tests {
     fn rows_that_cannot_be_written_are_bounded() {
         let mut rows = Rows::default();
         for at in 0..i64::try_from(MOST).unwrap() {
-            assert_eq!(rows.push(row(at, &[1])), Added::Added);
+            assert_eq!(rows.push(row(at, &[1])), Added::New);
         }
         assert_eq!(rows.push(row(1_000, &[1])), Added::OldestLost);
         let taken = rows.take(None);

@@ -1,8 +1,8 @@
-//! The writer, with a librrd that does as it is told.
+//! The writer, with a librrd that the test controls.
 
 mod failure;
 mod fake;
-//mod real;
+mod real;
 
 use std::{path::Path, process::Command, time::Duration};
 
@@ -166,6 +166,19 @@ fn of_two_checks_in_one_second_the_last_counts() {
     site.write_all(Extent::All);
     assert_eq!(site.points(WEB), [(0, "response_time=U is_up=100".to_owned())]);
     assert_eq!(site.files.report.replaced, 1);
+}
+
+#[test]
+fn a_daemon_that_collects_nothing_waits_for_the_end_of_the_second() {
+    let mut options = WriterOptions::daemon(Rows::Small);
+    options.flush_every = Some(Duration::ZERO);
+    let mut site = Site::new(options);
+    site.check("web", 60, &up());
+    site.wait(0);
+    site.check("web", 60, &Outcome::fail(FailureClass::Refused, "refused"));
+    assert_eq!(site.names(), [""; 0]);
+    site.wait(1);
+    assert_eq!(site.points(WEB), [(0, "response_time=U is_up=100".to_owned())]);
 }
 
 #[test]
@@ -334,7 +347,7 @@ fn a_monitor_without_metrics_has_no_file_of_them() {
 }
 
 #[test]
-fn a_pass_creates_so_many_files_and_the_next_one_others() {
+fn a_pass_creates_some_files_and_the_next_one_others() {
     let mut options = WriterOptions::pass(Rows::Small);
     options.most_created = Some(2);
     let mut site = Site::new(options.clone());

@@ -17,6 +17,8 @@ use crate::{error::RrdError, operation::Tune, schema::DataSource};
 const MOST_SOURCES: usize = 2_048;
 /// Between two files that a daemon creates: 20 a second.
 const BETWEEN_CREATIONS: Duration = Duration::from_millis(50);
+/// The files that a daemon still creates when it ends.
+const MOST_AT_THE_END: u32 = 200;
 
 impl Files {
     /// Opens the file, creates it, lets it grow. Returns whether it can be written now.
@@ -100,12 +102,16 @@ impl Files {
             }
         };
         if at > now.mono {
-            if extent == Extent::Last {
-                self.report.not_created += 1;
-            } else {
+            if extent != Extent::Last {
                 self.arm(file, at);
+                return false;
             }
-            return false;
+            // There is no later: a limited number is created all the same.
+            if self.created >= MOST_AT_THE_END {
+                self.report.not_created += 1;
+                return false;
+            }
+            self.created += 1;
         }
         self.files[file].create_at = None;
         true

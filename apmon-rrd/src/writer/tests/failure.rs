@@ -1,7 +1,42 @@
 //! What goes wrong while files are written.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tracing::{Event, Level, Metadata, Subscriber, span};
+
 use super::{Extent, Site, WEB, counter, up};
 use crate::error::RrdError;
+
+/// Counts warnings and errors.
+#[derive(Clone, Default)]
+struct Warnings(Arc<AtomicUsize>);
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::WARN
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        if self.enabled(event.metadata()) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
 
 #[test]
 fn a_file_that_cannot_grow_is_filled_all_the_same() {
@@ -23,6 +58,8 @@ fn a_file_that_cannot_grow_is_filled_all_the_same() {
 
 #[test]
 fn a_full_disk_is_said_once_and_what_waits_is_bounded() {
+    let warnings = Warnings::default();
+    let _log = tracing::subscriber::set_default(warnings.clone());
     let mut site = Site::daemon();
     site.fake.refuse_create(Some(RrdError::NoSpace {
         path: "web".into(),
@@ -35,6 +72,7 @@ fn a_full_disk_is_said_once_and_what_waits_is_bounded() {
     }
     assert_eq!(site.names(), [""; 0]);
     assert!(site.files.report.lost >= 200 - 64, "{:?}", site.files.report);
+    assert_eq!(warnings.0.load(Ordering::Relaxed), 1);
     site.fake.refuse_create(None);
     site.wait(60);
     assert_eq!(site.points(WEB).len(), 64, "the last ones");

@@ -4,7 +4,6 @@ use std::{
     collections::HashMap,
     path::Path,
     sync::{Mutex, MutexGuard},
-    time::Duration,
 };
 
 use super::super::library::{Begun, Library};
@@ -157,8 +156,6 @@ impl Library for Fake {
         }
         Begun::Ended(state.at(path).map(|file| stored(file, update)))
     }
-
-    fn finish(&self, _: Duration) {}
 }
 
 fn stored(file: &mut FakeFile, update: &Update) -> Updated {

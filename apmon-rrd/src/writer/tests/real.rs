@@ -13,7 +13,7 @@ use std::{
 use apmon_core::{SeriesReader as _, Verdict};
 
 use super::*;
-use crate::{archive::Query, operation::Value, schema::Consolidation};
+use crate::{archive::Query, schema::Consolidation};
 
 /// A site's directory, filled by a writer that is called by hand.
 struct Real {
@@ -36,11 +36,6 @@ impl Real {
             archive,
             files,
         }
-    }
-
-    /// The same directory in another process.
-    fn restart(self, options: WriterOptions) -> Self {
-        Self::at(self.directory, options)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -376,7 +371,7 @@ fn the_series_of_a_monitor_are_read_by_the_names_of_its_metrics() {
 }
 
 #[test]
-fn a_file_that_is_no_rrd_file_is_set_aside() {
+fn a_file_that_is_not_an_rrd_file_is_set_aside() {
     for content in ["", "no RRD file at all, but some bytes of text"] {
         let mut real = Real::new(WriterOptions::pass(Rows::Small));
         std::fs::write(real.path(WEB), content).unwrap();
@@ -385,16 +380,6 @@ fn a_file_that_is_no_rrd_file_is_set_aside() {
         assert_eq!(aside, content);
         assert_eq!(real.files.report.stored, 1);
     }
-}
-
-/// The values of a point, for `rrdtool update`.
-fn written(values: &[Value]) -> String {
-    let texts = values.iter().map(|value| match value {
-        Value::Unknown => "U".to_owned(),
-        Value::Count(count) => count.to_string(),
-        Value::Figure(figure) => figure.to_string(),
-    });
-    texts.collect::<Vec<_>>().join(":")
 }
 
 fn averages(path: &std::path::Path, start: i64, end: i64, step: u64) -> crate::series::Fetched {

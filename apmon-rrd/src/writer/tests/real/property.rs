@@ -32,15 +32,13 @@ fn poll() -> impl Strategy<Value = Poll> {
     })
 }
 
-/// The lines that a careful person would write, and the sources that exist from each of them on.
-fn by_hand(polls: &[Poll]) -> (Vec<Metrics>, Vec<(usize, String)>) {
+/// The samples, and the lines that a careful person would write.
+fn by_hand(polls: &[Poll]) -> (Vec<Metrics>, Vec<String>) {
     let mut counts = [None::<u64>; 3];
-    let mut was_there = [false; 3];
     let mut at = START;
     let mut samples = Vec::new();
     let mut lines = Vec::new();
     let mut last = START - 60;
-    let mut known = 0;
     for poll in polls {
         at += poll.after;
         let mut metrics = Vec::new();
@@ -53,14 +51,12 @@ fn by_hand(polls: &[Poll]) -> (Vec<Metrics>, Vec<(usize, String)>) {
                 before.push("U".to_owned());
                 continue;
             }
-            known = known.max(i + 1);
             let continues = counts[i].is_some() && !is_reset;
             let count = match continues {
                 true => counts[i].unwrap_or(0) + u64::from(*growth),
                 false => u64::from(*growth % 1_000),
             };
             counts[i] = Some(count);
-            was_there[i] = true;
             metrics.push(counter(name, count, continues));
             values.push(count.to_string());
             any_reset |= !continues;
@@ -80,12 +76,12 @@ fn by_hand(polls: &[Poll]) -> (Vec<Metrics>, Vec<(usize, String)>) {
         }
         let line = |values: &[String]| values.join(":");
         if any_reset && at - 1 > last {
-            lines.push((known, format!("{}:{}", at - 1, line(&before))));
-            lines.push((known, format!("{at}:{}", line(&values))));
+            lines.push(format!("{}:{}", at - 1, line(&before)));
+            lines.push(format!("{at}:{}", line(&values)));
         } else if any_reset {
-            lines.push((known, format!("{at}:{}", line(&before))));
+            lines.push(format!("{at}:{}", line(&before)));
         } else {
-            lines.push((known, format!("{at}:{}", line(&values))));
+            lines.push(format!("{at}:{}", line(&values)));
         }
         last = at;
         samples.push((at, metrics));
@@ -131,7 +127,7 @@ proptest! {
         let schema = apmonitor_schema(&format!("{interfaces}{SNMP}"), 120, [500, 100, 50, 50, 10], [5, 30, 60, 1_440]);
         create(&by_hand, 60, begin, &schema);
         let mut arguments = vec!["update", by_hand.to_str().unwrap(), "--template", "if1_in:if2_in:if3_in:cpu_load"];
-        arguments.extend(lines.iter().map(|(_, line)| line.as_str()));
+        arguments.extend(lines.iter().map(String::as_str));
         rrdtool(&arguments);
 
         let path = real.path("core-snmp.rrd");
