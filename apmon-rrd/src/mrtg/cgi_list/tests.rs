@@ -88,7 +88,7 @@ fn an_older_script_gets_a_word() {
 }
 
 #[test]
-fn what_is_no_plain_list_is_not_touched() {
+fn a_list_that_is_more_than_quoted_texts_is_not_touched() {
     for (script, error) in [
         ("print 1;", ListError::NoList),
         ("# @config_files = qw(/a);", ListError::NoList),
