@@ -8,7 +8,6 @@ mod cgi_list;
 mod detail;
 mod html;
 mod index;
-mod pace;
 mod period;
 mod picture;
 mod port_table;
@@ -26,7 +25,6 @@ pub use self::{
     cgi_list::{ListError, Listed, cgi_list},
     detail::detail,
     index::index,
-    pace::next_write,
     period::Period,
     picture::{Pictures, picture_file},
     target::{Target, site_directory, targets},

@@ -166,8 +166,8 @@ fn of_words(script: &[u8], list: usize, cfg: &[u8]) -> Result<Listed, ListError>
     if words.split(u8::is_ascii_whitespace).any(|word| word == cfg) {
         return Ok(listed);
     }
-    let is_no_word = |byte: &u8| byte.is_ascii_whitespace() || [open, close, b'\\'].contains(byte);
-    if cfg.iter().any(is_no_word) {
+    let cannot_be_in_word = |byte: &u8| byte.is_ascii_whitespace() || [open, close, b'\\'].contains(byte);
+    if cfg.iter().any(cannot_be_in_word) {
         return Err(ListError::Path);
     }
     let end = list + begin + 1 + words.trim_ascii_end().len();

@@ -44,7 +44,12 @@ struct Index<'a> {
 
 impl Index<'_> {
     fn write(mut self) -> String {
-        html::begin(&mut self.out, self.site.name, style::INDEX);
+        let style = match self.pictures {
+            Pictures::Cgi { .. } => style::INDEX.to_owned(),
+            // They can be read at any size.
+            Pictures::Files { .. } => format!("{}{}", style::INDEX, style::DRAWN),
+        };
+        html::begin(&mut self.out, self.site.name, &style);
         self.clock();
         let _ = writeln!(self.out, "<h1>{}</h1>", escape(self.site.name));
         let all = named(self.site);
@@ -104,63 +109,56 @@ impl Index<'_> {
                 self.switch(switch);
                 continue;
             }
-            // Four charts each, eight to a row, so that each label is above its charts.
-            let columns = if group.len() > 1 { 8 } else { 4 };
+            // Four charts each, eight to a row, and each label above its own charts.
             for row in group.chunks(2) {
-                self.row(row, columns);
+                self.row(row, group.len() == 1);
             }
         }
     }
 
     fn switch(&mut self, switch: &Named<'_>) {
         let fault = Fault::of(self.site, switch.monitor);
-        self.label("div", switch, fault.as_ref());
-        self.out.push('\n');
-        self.begin_row("network-row", 8, 3);
+        self.label(switch, fault.as_ref());
+        self.begin_row(8, 3);
         self.cells(switch, fault.as_ref());
         self.out.push_str("</div>\n");
     }
 
-    fn row(&mut self, devices: &[&Named<'_>], columns: usize) {
-        self.begin_row("port-label-row", columns, 4);
-        let faults: Vec<_> = devices
-            .iter()
-            .map(|device| Fault::of(self.site, device.monitor))
-            .collect();
-        for (device, fault) in devices.iter().zip(&faults) {
-            self.out.push_str("<div class=\"port-label-cell\">");
-            self.label("span", device, fault.as_ref());
-            self.out.push_str("</div>\n");
-        }
-        self.out.push_str("</div>\n");
-        self.begin_row("network-row", columns, 4);
-        for (device, fault) in devices.iter().zip(&faults) {
+    fn row(&mut self, devices: &[&Named<'_>], is_alone: bool) {
+        let alone = if is_alone { " alone" } else { "" };
+        let _ = writeln!(self.out, "<div class=\"device-row{alone}\">");
+        for device in devices {
+            let fault = Fault::of(self.site, device.monitor);
+            self.out.push_str("<div>\n");
+            self.label(device, fault.as_ref());
+            self.begin_row(4, 4);
             self.cells(device, fault.as_ref());
+            self.out.push_str("</div>\n</div>\n");
         }
         self.out.push_str("</div>\n");
     }
 
-    fn begin_row(&mut self, class: &str, columns: usize, narrow: usize) {
+    fn begin_row(&mut self, columns: usize, narrow: usize) {
         let _ = writeln!(
             self.out,
-            "<div class=\"{class}\" style=\"grid-template-columns: repeat({columns}, minmax(0, 1fr)); \
+            "<div class=\"network-row\" style=\"grid-template-columns: repeat({columns}, minmax(0, 1fr)); \
              --cols-narrow: {narrow};\">"
         );
     }
 
     /// The device's name, which leads to its own page, and what is wrong with it.
-    fn label(&mut self, element: &str, device: &Named<'_>, fault: Option<&Fault>) {
+    fn label(&mut self, device: &Named<'_>, fault: Option<&Fault>) {
         let class = class(fault);
         let link = percent(&device.page());
         let name = escape(&device.monitor.label());
         let _ = write!(
             self.out,
-            "<{element} class=\"network-host-label{class}\"><a href=\"{link}\">{name}</a>"
+            "<div class=\"network-host-label{class}\"><a href=\"{link}\">{name}</a>"
         );
         if let Some(fault) = fault {
             let _ = write!(self.out, "&nbsp;<span>{}</span>", fault.sentence());
         }
-        let _ = write!(self.out, "</{element}>");
+        self.out.push_str("</div>\n");
     }
 
     fn cells(&mut self, device: &Named<'_>, fault: Option<&Fault>) {

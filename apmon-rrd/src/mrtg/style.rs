@@ -19,10 +19,10 @@ a:hover { text-decoration: underline; }
 .network-host-label { display: inline-block; font-size: 16px; font-weight: bold; color: #333; padding: 6px 10px;
   border-radius: 4px; overflow-wrap: anywhere; }
 .network-host-label span { font-weight: normal; font-size: 13px; }
-.network-row, .port-label-row { display: grid; gap: 20px; }
+.network-row, .device-row { display: grid; gap: 20px; }
 .network-row { margin-bottom: 20px; }
-.port-label-row { margin-bottom: 4px; }
-.port-label-cell { grid-column: span 4; }
+.device-row { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+.device-row.alone { grid-template-columns: minmax(0, 1fr); width: calc(50% - 10px); }
 .network-cell { padding: 8px; }
 .network-cell h4 { margin: 0 0 6px; font-size: 11px; color: #666; text-align: center; }
 .network-cell img { display: block; margin: 0 auto; max-width: 100%; max-height: 80px; }
@@ -35,15 +35,21 @@ a:hover { text-decoration: underline; }
 .audit { margin-top: 40px; text-align: center; font-weight: bold; font-size: 14px; color: #333; overflow-wrap: anywhere; }
 .audit .up { color: #767676; }
 .footer { margin-top: 40px; text-align: center; font-size: 12px; color: #767676; }
+@media (max-width: 2400px) { .header-clock .world { font-size: 14px; } }
 @media (max-width: 1400px) {
   .header-clock { position: static; text-align: left; }
   .grid { grid-template-columns: repeat(4, minmax(0, 1fr)); }
-  .network-row, .port-label-row { grid-template-columns: repeat(var(--cols-narrow, 2), minmax(0, 1fr)) !important; }
-  .port-label-cell { grid-column: 1 / -1; }
+  .network-row { grid-template-columns: repeat(var(--cols-narrow, 2), minmax(0, 1fr)) !important; }
+  .device-row, .device-row.alone { grid-template-columns: minmax(0, 1fr); gap: 0; width: auto; }
 }
 @media (max-width: 768px) {
-  .grid, .network-row, .port-label-row { grid-template-columns: minmax(0, 1fr) !important; }
+  .grid, .network-row { grid-template-columns: minmax(0, 1fr) !important; }
 }
+";
+
+/// Of the page of all monitors, where the pictures are apmon's own: as wide as their cells.
+pub(super) const DRAWN: &str = "\
+.monitor img, .network-cell img { width: 100%; max-height: none; }
 ";
 
 /// Of the page of one monitor.

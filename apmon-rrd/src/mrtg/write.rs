@@ -76,7 +76,7 @@ pub enum MrtgError {
         source: io::Error,
     },
     /// The site's directory is a link, which may be anybody's.
-    #[error("{} is no directory; apmon does not follow a link there", .0.display())]
+    #[error("{} is not a directory; apmon does not follow a link there", .0.display())]
     NotOurs(PathBuf),
     /// The script is not one that apmon knows, or cannot hold the entry.
     #[error("{} does not list the site: {reason}", .path.display())]

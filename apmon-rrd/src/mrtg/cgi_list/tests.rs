@@ -1,5 +1,7 @@
 use std::{io::Write as _, path::Path, process::Command};
 
+use proptest::prelude::*;
+
 use super::*;
 
 const SCRIPT: &str = "#!/usr/bin/perl -w
@@ -88,7 +90,7 @@ fn an_older_script_gets_a_word() {
 }
 
 #[test]
-fn what_is_no_plain_list_is_not_touched() {
+fn a_list_that_is_more_than_quoted_texts_is_not_touched() {
     for (script, error) in [
         ("print 1;", ListError::NoList),
         ("# @config_files = qw(/a);", ListError::NoList),
@@ -135,4 +137,45 @@ fn perl_reads_what_was_entered() {
     let script = entered(&script, "Z", "/z.cfg");
     let again = cgi_list(script.as_bytes(), "Büro_1", Path::new(odd)).unwrap();
     assert_eq!(again.script, None);
+}
+
+/// Scripts that are nearly right.
+fn scripts() -> impl Strategy<Value = Vec<u8>> {
+    let piece = proptest::sample::select(vec![
+        &b"%site_config = ("[..],
+        b"@config_files = qw(",
+        b"'Home' => '/home.cfg',\n",
+        b"\"Lab\" => \"/lab.cfg\"",
+        b"'it\\'s' => '/\\\\x',",
+        b"word => ",
+        b" /a.cfg ",
+        b"# comment\n",
+        b");\n",
+        b"\\",
+        b"'",
+        b"\xff\n    ",
+    ]);
+    proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn a_site_that_was_entered_is_in_the_list(script in scripts(), site in "[a-zü_.-]{1,5}", cfg in "/[ -~ü]{0,12}") {
+        let Ok(listed) = cgi_list(&script, &site, Path::new(&cfg)) else {
+            return Ok(());
+        };
+        let Some(script) = listed.script else {
+            return Ok(());
+        };
+        let again = cgi_list(&script, &site, Path::new(&cfg)).expect("it is a list still");
+        prop_assert_eq!(again.script, None, "{}", String::from_utf8_lossy(&script));
+        prop_assert_eq!(again.has_sites, listed.has_sites);
+    }
+
+    #[test]
+    fn any_bytes_are_a_script_or_an_error(script in proptest::collection::vec(any::<u8>(), 0..64)) {
+        for start in [&b"%site_config = ("[..], b"@config_files = qw"] {
+            let _ = cgi_list(&[start, &script].concat(), "Home", Path::new("/home.cfg"));
+        }
+    }
 }

@@ -68,16 +68,20 @@ fn the_links_to_the_cgi_carry_the_site() {
 fn every_label_is_above_its_charts() {
     let monitors = ["a", "b", "c"].map(|name| monitor("port", name));
     let page = index(&site(monitors.into()), FILES);
-    let rows: Vec<&str> = page.split("<div class=\"port-label-row\"").skip(1).collect();
+    let rows: Vec<&str> = page.split("<div class=\"device-row\">").skip(1).collect();
     assert_eq!(rows.len(), 2);
-    assert!(rows.iter().all(|row| row.contains("repeat(8, ")));
-    let count = |row: &str, text: &str| row.matches(text).count();
-    assert_eq!(count(rows[0], "port-label-cell"), 2);
-    assert_eq!(count(rows[0], "class=\"network-cell\""), 8);
-    assert_eq!(count(rows[1], "class=\"network-cell\""), 4);
+    // Eight charts in a row, four below each label.
+    for (row, names) in rows.iter().zip([&["port: a", "port: b"][..], &["port: c"]]) {
+        let devices: Vec<&str> = row.split("<div class=\"network-host-label\">").skip(1).collect();
+        assert_eq!(devices.len(), names.len());
+        for (device, name) in devices.iter().zip(names) {
+            assert!(device.contains(&format!(">{name}</a>")), "{device}");
+            assert_eq!(device.matches("class=\"network-cell\"").count(), 4);
+        }
+    }
     // One alone takes half of a wide screen.
     let page = index(&site(vec![monitor("host", "nas")]), FILES);
-    assert!(page.contains("<div class=\"port-label-row\" style=\"grid-template-columns: repeat(4, "));
+    assert!(page.contains("<div class=\"device-row alone\">"));
 }
 
 #[test]

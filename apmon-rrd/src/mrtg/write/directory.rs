@@ -134,7 +134,7 @@ impl Directory {
     /// When a file was last written.
     pub(super) fn modified(&self, name: &str) -> Option<Timestamp> {
         let found = statat(&self.file, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-        Timestamp::from_second(found.st_mtime.try_into().ok()?).ok()
+        Timestamp::from_second(found.st_mtime).ok()
     }
 
     /// Lets the web server write here.
