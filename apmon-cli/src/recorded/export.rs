@@ -90,7 +90,6 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let range = args.span.resolve(SystemClock::new().now().wall, &zone)?;
     let place = Place::find(&args.place)?;
     let monitor = place.monitor(&args.monitor)?;
-    place.flush();
     let subject = match args.metric.is_empty() {
         true => Sources::read(&place.archive, &monitor.name)?.main(),
         false => choice::subject(&place.archive, &monitor, &args.metric)?,

@@ -67,7 +67,6 @@ pub(crate) fn run(args: &RrdArgs) -> anyhow::Result<ExitCode> {
 
 fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let place = Place::find(&args.place)?;
-    place.flush();
     let findings = examine(&place)?;
     for finding in &findings {
         show(&place.archive, finding, None);
@@ -83,7 +82,6 @@ fn migrate(args: &MigrateArgs) -> anyhow::Result<ExitCode> {
     let place = Place::find(&args.place)?;
     let options = RepairOptions { shrink: args.shrink };
     if !args.write {
-        place.flush();
         let findings = examine(&place)?;
         for finding in &findings {
             show(&place.archive, finding, Some(options));

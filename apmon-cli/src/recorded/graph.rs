@@ -97,7 +97,6 @@ pub(crate) fn run(args: &GraphArgs) -> anyhow::Result<ExitCode> {
     let range = args.span.resolve(now, &zone)?;
     let place = Place::find(&args.place)?;
     let monitor = place.monitor(&args.monitor)?;
-    place.flush();
     let subject = choice::subject(&place.archive, &monitor, &args.metric)?;
     if let Subject::Sources(_, sources) = &subject
         && sources.len() > MOST

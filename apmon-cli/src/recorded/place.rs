@@ -44,7 +44,7 @@ pub(super) struct Recorded {
 }
 
 impl Place {
-    /// Finds the history of a site.
+    /// Finds the history of a site. Its daemon writes first what it has not written yet.
     ///
     /// # Errors
     /// If there is no such site, or no history of it.
@@ -52,6 +52,8 @@ impl Place {
         let config = location::site_file(&args.config)?;
         let location = SiteLocation::of(&config, args.statefile.as_deref());
         let file = location.site_file();
+        // It may have written nothing yet.
+        flush(&location);
         let directory = rrd::directory_of(&location.state_file);
         let archive = Archive::open(&directory, rrd::librrd());
         if !archive.exists() {
@@ -75,24 +77,6 @@ impl Place {
     pub(super) fn site(&self) -> &str {
         let named = self.file.as_ref();
         named.map_or(&self.location.stem, |file| &file.name)
-    }
-
-    /// Has the daemon of the site write what it has not written yet.
-    pub(super) fn flush(&self) {
-        let socket = self.location.socket();
-        let written = match api::post(&socket, api::FLUSH, "{}".to_owned()) {
-            Ok(answer) => serde_json::from_slice::<serde_json::Value>(&answer)
-                .ok()
-                .is_some_and(|answer| answer["written"] == true),
-            Err(error) if error.is_absence() => return,
-            Err(error) => {
-                tracing::debug!("{}: {error}", socket.display());
-                false
-            }
-        };
-        if !written {
-            tracing::warn!("the last minutes may be missing: the daemon has not written them yet");
-        }
     }
 
     /// The monitor of this name: of the site file, or one that has files although it is no longer
@@ -131,5 +115,23 @@ impl Place {
             kind,
             percentile: None,
         })
+    }
+}
+
+/// Has the daemon of a site write what it has not written yet.
+fn flush(location: &SiteLocation) {
+    let socket = location.socket();
+    let written = match api::post(&socket, api::FLUSH, "{}".to_owned()) {
+        Ok(answer) => serde_json::from_slice::<serde_json::Value>(&answer)
+            .ok()
+            .is_some_and(|answer| answer["written"] == true),
+        Err(error) if error.is_absence() => return,
+        Err(error) => {
+            tracing::debug!("{}: {error}", socket.display());
+            false
+        }
+    };
+    if !written {
+        tracing::warn!("the last minutes may be missing: the daemon has not written them yet");
     }
 }
