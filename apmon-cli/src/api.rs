@@ -19,6 +19,7 @@ use hyper::{
     body::Body,
     header::{ALLOW, CONTENT_TYPE, HeaderValue},
 };
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use crate::{
@@ -34,8 +35,10 @@ pub(crate) use self::{
     sites::{ListedSite, ProcessSites},
 };
 
-/// Returns the status of the site, a `SiteStatus`.
+/// Returns the status of the site, a `SiteStatus`; with `?monitor=NAME`, its outbox has only the
+/// notifications about this monitor.
 pub(crate) const STATUS: &str = "/api/v1/status";
+const MONITOR: &str = "monitor";
 /// Retries notifications of the channel in the body, `{"channel": "..."}`; of all
 /// channels without a body.
 pub(crate) const RETRY: &str = "/api/v1/notify/retry";
@@ -137,7 +140,11 @@ async fn route<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'sta
     match request.uri().path() {
         STATUS => {
             only(&Method::GET)?;
-            let status = engine.status().await.map_err(refused)?;
+            let status = match monitor(request.uri().query()) {
+                Some(monitor) => engine.status_for(&monitor).await,
+                None => engine.status().await,
+            };
+            let status = status.map_err(refused)?;
             serde_json::to_string(&status)
                 .map(|json| ascii_controls(&json))
                 .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
@@ -164,6 +171,21 @@ async fn route<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'sta
         }
         _ => Err((StatusCode::NOT_FOUND, "not found".into())),
     }
+}
+
+/// The path of [`STATUS`] for one monitor.
+pub(crate) fn status_for(monitor: &str) -> String {
+    format!(
+        "{STATUS}?{MONITOR}={}",
+        utf8_percent_encode(monitor, NON_ALPHANUMERIC)
+    )
+}
+
+/// The monitor that a query names.
+fn monitor(query: Option<&str>) -> Option<String> {
+    let mut fields = query?.split('&');
+    let value = fields.find_map(|field| field.strip_prefix(MONITOR)?.strip_prefix('='))?;
+    Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
 }
 
 /// The user with this id.

@@ -174,8 +174,8 @@ fn usage_error(command: &Command) -> Option<String> {
         several.or_else(|| wrong_state_file(state_file.as_deref()))
     };
     match &command.verb {
-        None => one_state_file(&command.pass.configs, &command.pass.common.statefile)
-            .or_else(|| command.pass.usage_error(&words())),
+        None => (command.pass.usage_error(&words()))
+            .or_else(|| one_state_file(&command.pass.configs, &command.pass.common.statefile)),
         Some(Verb::Run(run)) => one_state_file(&run.configs, &run.common.statefile),
         Some(Verb::Status(status)) => status.usage_error(),
         Some(Verb::History(history)) => history.usage_error().map(str::to_owned),

@@ -75,6 +75,9 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
     for error in site::check_together(&configs) {
         tracing::error!("{error}");
     }
+    for (given, error) in &unknown {
+        sites.stopped(given, error);
+    }
     let mut accepted = Vec::new();
     for (i, config) in configs.iter().enumerate() {
         match site::has_own_state(config, &configs[..i], &args.common, RunMode::Daemon) {
@@ -85,7 +88,7 @@ async fn supervise(args: RunArgs) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    let refused = unknown + configs.len() - accepted.len();
+    let refused = unknown.len() + configs.len() - accepted.len();
     let accepted: Arc<[PathBuf]> = accepted.into();
     let mut plans = Vec::new();
     for config in accepted.iter().cloned() {

@@ -40,14 +40,14 @@ pub(crate) fn open(
         return Err(daemon.is_running());
     }
     let Ok(claim) = claimed else {
-        // The lock on the state, if that is the same, names its holder.
-        store::open_as(&state_file, args.trust_state_dir, note)?;
-        return Err(match daemon {
-            Some(daemon) => daemon.is_running(),
-            None => anyhow::anyhow!(
-                "another apmon is running this site, or has just started to, with its state elsewhere; try again when it has ended"
-            ),
-        });
+        // The lock on the state, if that is the same, names its holder. It must not be taken for that:
+        // the other process may be about to.
+        let holder = store::holder(&state_file).or_else(|| Some(daemon?.is_running()));
+        return Err(holder.unwrap_or_else(|| {
+            anyhow::anyhow!(
+                "another apmon is running this site, or has just started to; try again when it has ended"
+            )
+        }));
     };
     let mut warnings = match args.statefile.is_none() && !state_file.exists() {
         true => of_other_state(config, &state_file, &search),

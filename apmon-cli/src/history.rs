@@ -9,6 +9,7 @@ use std::{
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::mpsc,
     time::Duration,
 };
 
@@ -105,7 +106,7 @@ pub(crate) fn run(args: &HistoryArgs) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     let (mut sites, mut others) = (Vec::new(), Vec::new());
     for location in location::all(&configs, args.statefile.as_deref())? {
-        match open(location, monitor) {
+        match open_in_time(location, monitor) {
             Ok((site, known)) if site.monitors.is_empty() && monitor.is_some() => {
                 drop(site);
                 others.extend(known);
@@ -148,8 +149,28 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
     io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// How long the database of a site may be read: it may be anybody's.
+/// How long the database of a site may be opened and read, in all: it may be anybody's.
 const READING_TIME: Duration = Duration::from_secs(30);
+
+/// Opens on a thread of its own: nothing interrupts a disk that does not answer, or SQLite while it
+/// undoes what a killed process has left.
+fn open_in_time(location: SiteLocation, monitor: Option<&str>) -> anyhow::Result<(SiteHistory, Vec<String>)> {
+    let shown = location.state_file.display().to_string();
+    let (sender, receiver) = mpsc::channel();
+    let monitor = monitor.map(str::to_owned);
+    std::thread::Builder::new()
+        .name("history".into())
+        .spawn(move || {
+            let _ = sender.send(open(location, monitor.as_deref()));
+        })?;
+    receiver.recv_timeout(READING_TIME).unwrap_or_else(|_| {
+        let secs = READING_TIME.as_secs();
+        Err(anyhow::anyhow!(
+            "{}: cannot be read within {secs} secs",
+            printable(&shown)
+        ))
+    })
+}
 
 /// Opens the history of a site. Also returns the monitors that were not asked for.
 fn open(location: SiteLocation, monitor: Option<&str>) -> anyhow::Result<(SiteHistory, Vec<String>)> {

@@ -220,7 +220,7 @@ fn test(configs: &[PathBuf], test: Test<'_>) -> anyhow::Result<ExitCode> {
         .build()?;
     let process = Process::default();
     let (configs, unknown) = location::site_files(configs);
-    let mut failed = unknown > 0;
+    let mut failed = !unknown.is_empty();
     let mut tested = Tested::default();
     for config in &configs {
         if let Err(error) = runtime.block_on(test_site(config, &process, test, &mut tested)) {

@@ -15,7 +15,7 @@ pub(crate) struct CommonArgs {
     #[arg(short, long, action = ArgAction::Count)]
     pub(crate) verbose: u8,
     /// Limit on concurrent checks per site; overrides max_threads. Without either there is no limit.
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short, long, value_name = "N", value_parser = threads)]
     pub(crate) threads: Option<u32>,
     /// State file; only with a single CONFIG. A .db file is a SQLite database, any other is JSON.
     /// [default: <CONFIG's stem>.statefile.db in $STATE_DIRECTORY or /var/tmp/APMonitor;
@@ -59,6 +59,11 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
         .filter(|secs| *secs > 0.0 && *secs <= MAX_SECS)
         .and_then(|secs| Duration::try_from_secs_f64(secs).ok())
         .ok_or_else(|| format!("must be a number of seconds greater than 0 and at most {MAX_SECS}"))
+}
+
+fn threads(text: &str) -> Result<u32, String> {
+    let threads = text.parse().ok().filter(|threads| *threads > 0);
+    threads.ok_or_else(|| format!("must be a whole number between 1 and {}", u32::MAX))
 }
 
 #[cfg(test)]

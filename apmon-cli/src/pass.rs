@@ -70,8 +70,12 @@ impl PassArgs {
         if let Some(directory) = &self.generate_mrtg_config
             && (site::is_site_file(&directory.to_string_lossy()) || directory.is_file())
         {
+            let kind = match site::is_site_file(&directory.to_string_lossy()) {
+                true => "a site file",
+                false => "a file",
+            };
             return Some(format!(
-                "--generate-mrtg-config takes a directory, but {} is a site file; write the site files first, or --generate-mrtg-config=WORKDIR",
+                "--generate-mrtg-config takes a directory, but {} is {kind}; write the site files first, or --generate-mrtg-config=WORKDIR",
                 printable(&directory.display().to_string())
             ));
         }
@@ -86,6 +90,33 @@ impl PassArgs {
     }
 }
 
+/// Commands of other tools, and what takes their place.
+const FOREIGN: &[(&str, &str)] = &[
+    ("validate", "--test-config"),
+    ("verify", "--test-config"),
+    ("lint", "--test-config"),
+    ("test", "--test-config"),
+    ("config", "--test-config"),
+    ("list", "status"),
+    ("ls", "status"),
+    ("ps", "status"),
+    ("show", "status"),
+    ("start", "run"),
+    ("serve", "run"),
+    ("daemon", "run"),
+    ("probe", "check"),
+    ("ping", "check"),
+    (
+        "reload",
+        "a daemon rereads its site files on SIGHUP (systemctl reload apmon)",
+    ),
+    (
+        "restart",
+        "a daemon rereads its site files on SIGHUP (systemctl reload apmon)",
+    ),
+    ("stop", "a daemon ends on SIGTERM (systemctl stop apmon)"),
+];
+
 /// The error for an argument that is neither a site file nor the name of a site: a mistyped
 /// command must not make a pass over the sites beside it.
 fn no_site(config: &Path, words: &[String]) -> Option<String> {
@@ -95,15 +126,32 @@ fn no_site(config: &Path, words: &[String]) -> Option<String> {
     if is_site {
         return None;
     }
+    if words.contains(&word.clone().into_owned()) {
+        return Some(format!(
+            "\"{word}\" is a command, which comes first, with its options after it: apmon {word} ..."
+        ));
+    }
     let bare = |word: &str| word.trim_start_matches('-').to_owned();
     let bare_words: Vec<String> = words.iter().map(|word| bare(word)).collect();
+    let foreign = FOREIGN.iter().find(|(foreign, _)| *foreign == word);
     let near = nearest(&word, bare_words.iter().map(String::as_str));
     let meant = words.iter().find(|word| Some(bare(word).as_str()) == near);
+    let meant = foreign
+        .map(|(_, meant)| *meant)
+        .or_else(|| meant.map(String::as_str));
     let hint = meant.map_or("see apmon --help".to_owned(), |word| {
-        format!("did you mean apmon {word}?")
+        match word.contains(' ') {
+            // A sentence of its own.
+            true => word.to_owned(),
+            false => format!("did you mean apmon {word}?"),
+        }
     });
+    let rule = match config.is_file() {
+        true => " (its name would end in .yaml, .yml or .json)",
+        false => "",
+    };
     Some(format!(
-        "\"{}\" is not a command of apmon, a site file, or the name of a site that a daemon runs; {hint}",
+        "\"{}\" is not a command of apmon, a site file{rule}, or the name of a site that a daemon runs; {hint}",
         printable(&word)
     ))
 }
@@ -136,7 +184,7 @@ fn passes(args: &PassArgs) -> anyhow::Result<ExitCode> {
     }
     let failed = runtime.block_on(async {
         let mut sites = tokio::task::JoinSet::new();
-        let mut failed = unknown > 0;
+        let mut failed = !unknown.is_empty();
         for (i, config) in configs.iter().cloned().enumerate() {
             if let Err(error) = site::has_own_state(&config, &configs[..i], &args.common, RunMode::Pass) {
                 failed = true;

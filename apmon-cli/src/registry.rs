@@ -22,7 +22,7 @@ pub(crate) use self::{
     claim::{Claim, claim_alone, claim_with_others},
     entry::{Entry, path_as_json, path_of},
     register::{Registration, register},
-    trust::is_believed,
+    trust::{is_believed, is_of_owner},
 };
 use self::{
     entry::read,

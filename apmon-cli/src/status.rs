@@ -12,7 +12,8 @@ use std::{
 };
 
 use apmon_core::{
-    Clock as _, SiteStatus, SystemClock, config::ProcessEnvironment, local_zone, text::printable,
+    Clock as _, OutboxStatus, SiteStatus, SystemClock, config::ProcessEnvironment, local_zone,
+    text::printable,
 };
 use clap::Args;
 use jiff::tz::TimeZone;
@@ -76,9 +77,10 @@ impl StatusArgs {
     }
 }
 
-/// Whether an argument is a site file, and not the name of a monitor.
+/// Whether an argument is a site file, and not the name of a monitor. A file may have a monitor's
+/// name.
 fn is_file(argument: &Path) -> bool {
-    site::is_site_file(&argument.to_string_lossy()) || argument.is_file()
+    site::is_site_file(&argument.to_string_lossy())
 }
 
 /// Shows all sites. Exits with 0 if all could be shown, else with 1.
@@ -127,7 +129,7 @@ fn show(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let mut reports = Vec::new();
     let (configs, monitor) = given(args)?;
     for location in location::all(configs, args.statefile.as_deref())? {
-        match read_in_time(location, &zone) {
+        match read_in_time(location, monitor.clone(), &zone) {
             Ok(report) => reports.push(report),
             Err(error) => {
                 tracing::error!("{error:#}");
@@ -165,12 +167,16 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reads on a thread of its own: whatever there is instead of a site's files, and whatever disk
 /// they are on, the other sites are shown.
-fn read_in_time(location: SiteLocation, zone: &TimeZone) -> anyhow::Result<SiteReport> {
+fn read_in_time(
+    location: SiteLocation,
+    monitor: Option<String>,
+    zone: &TimeZone,
+) -> anyhow::Result<SiteReport> {
     let (sender, receiver) = mpsc::channel();
     let shown = location.state_file.display().to_string();
     let zone = zone.clone();
     std::thread::Builder::new().name("status".into()).spawn(move || {
-        let _ = sender.send(read(location, &zone));
+        let _ = sender.send(read(location, monitor.as_deref(), &zone));
     })?;
     receiver.recv_timeout(TIMEOUT).unwrap_or_else(|_| {
         let secs = TIMEOUT.as_secs();
@@ -181,8 +187,9 @@ fn read_in_time(location: SiteLocation, zone: &TimeZone) -> anyhow::Result<SiteR
     })
 }
 
-fn read(location: SiteLocation, zone: &TimeZone) -> anyhow::Result<SiteReport> {
-    let daemon_error = match ask_daemon(&location.socket()) {
+/// Reads the status, with the notifications about `monitor`, or with all.
+fn read(location: SiteLocation, monitor: Option<&str>, zone: &TimeZone) -> anyhow::Result<SiteReport> {
+    let daemon_error = match ask_daemon(&location.socket(), monitor) {
         Ok(status) => {
             return Ok(SiteReport {
                 location,
@@ -206,7 +213,10 @@ fn read(location: SiteLocation, zone: &TimeZone) -> anyhow::Result<SiteReport> {
     }
     let now = SystemClock::new().now().wall;
     let plan = location.site_file().map(|file| file.plan(&kinds::services()));
-    let status = SiteStatus::from_snapshot(&location.stem, now, &snapshot, plan.as_ref());
+    let mut status = SiteStatus::from_snapshot(&location.stem, now, &snapshot, plan.as_ref());
+    if let Some(monitor) = monitor {
+        status.outbox = OutboxStatus::about(monitor, snapshot.outbox.iter());
+    }
     Ok(SiteReport {
         location,
         status,
@@ -214,8 +224,9 @@ fn read(location: SiteLocation, zone: &TimeZone) -> anyhow::Result<SiteReport> {
     })
 }
 
-fn ask_daemon(socket: &Path) -> Result<SiteStatus, ApiError> {
-    let answer = api::get(socket, api::STATUS)?;
+fn ask_daemon(socket: &Path, monitor: Option<&str>) -> Result<SiteStatus, ApiError> {
+    let path = monitor.map_or_else(|| api::STATUS.to_owned(), api::status_for);
+    let answer = api::get(socket, &path)?;
     // A daemon of another version may use another format.
     serde_json::from_slice(&answer).map_err(|error| ApiError::Failed(error.to_string()))
 }

@@ -3,15 +3,10 @@
 #[cfg_attr(not(feature = "sqlite"), path = "store/database/not_built.rs")]
 mod database;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{fs::File, path::Path, sync::Arc, time::Duration};
 
-use apmon_core::{
-    StateStore,
-    input_file::{InputFileError, open_file},
-    local_zone,
-    text::printable,
-};
-use apmon_store::{Format, JsonStore, Lock, LockError};
+use apmon_core::{StateStore, local_zone, text::printable};
+use apmon_store::{Format, JsonStore, Lock, LockError, Trust};
 
 use self::database::Database;
 pub(crate) use self::database::{DAEMON_FORMAT, NOTICE};
@@ -65,8 +60,12 @@ pub(crate) fn open(state_file: &Path, trust: bool) -> anyhow::Result<Store> {
 /// returned: who tries every few seconds would log it each time.
 pub(crate) fn open_as(state_file: &Path, trust: bool, note: &str) -> anyhow::Result<(Store, Option<String>)> {
     let warning = may_be_trusted(state_file, trust)?;
-    let store = locked(state_file, note)?;
-    // Another user may have created the directory first.
+    let whose = match trust {
+        true => Trust::Everybody,
+        false => Trust::Own,
+    };
+    let store = locked(state_file, note, whose)?;
+    // Another user may have created the directory first. (Each file is checked when it is opened.)
     if !trust {
         may_be_trusted(state_file, trust)?;
     }
@@ -88,14 +87,26 @@ fn may_be_trusted(state_file: &Path, trust: bool) -> anyhow::Result<Option<Strin
     }
 }
 
-fn locked(state_file: &Path, note: &str) -> anyhow::Result<Store> {
+/// The error for a state that another process has locked, if its lock says so. Nothing is locked for
+/// that.
+pub(crate) fn holder(state_file: &Path) -> Option<anyhow::Error> {
+    // A pass may still use the JSON file that a database imports.
+    let json = state_file.with_extension("json");
+    let held = [state_file, &json].into_iter().find_map(Lock::holder)?;
+    Some(anyhow::Error::from(held).context(HELD))
+}
+
+/// The context of [`LockError::Held`].
+const HELD: &str = "another apmon is running this site";
+
+fn locked(state_file: &Path, note: &str, trust: Trust) -> anyhow::Result<Store> {
     let zone = local_zone();
     Ok(match Format::of(state_file) {
         Format::Json => {
-            let lock = held(JsonStore::lock_as(state_file, note), state_file)?;
-            Store::Json(Arc::new(JsonStore::open(state_file, zone, lock)?))
+            let lock = held(JsonStore::lock_as(state_file, note, trust), state_file)?;
+            Store::Json(Arc::new(JsonStore::open_as(state_file, zone, lock, trust)?))
         }
-        Format::Sqlite => Store::Database(Database::open(state_file, zone, note)?),
+        Format::Sqlite => Store::Database(Database::open(state_file, zone, note, trust)?),
     })
 }
 
@@ -114,6 +125,11 @@ fn held(locked: Result<Lock, LockError>, state_file: &Path) -> anyhow::Result<Op
             );
             Ok(None)
         }
+        // In a directory such as `/tmp` the name can be taken, and held, by anybody.
+        Err(foreign @ LockError::Foreign { .. }) => {
+            tracing::warn!("{foreign}; continuing without a lock: a second apmon could run this site");
+            Ok(None)
+        }
         // Anything but a regular file is in the way, perhaps on purpose.
         Err(LockError::Io { step, path, source })
             if path.symlink_metadata().is_ok_and(|there| there.is_file()) =>
@@ -125,17 +141,19 @@ fn held(locked: Result<Lock, LockError>, state_file: &Path) -> anyhow::Result<Op
             );
             Ok(None)
         }
-        Err(error @ LockError::Held { .. }) => {
-            Err(anyhow::Error::from(error).context("another apmon is running this site"))
-        }
+        Err(error @ LockError::Held { .. }) => Err(anyhow::Error::from(error).context(HELD)),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Refuses to run, with or without a lock, if the state file may not be read.
 fn may_be_read(state_file: &Path) -> anyhow::Result<()> {
-    match open_file(state_file) {
-        Err(InputFileError::Io(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    match options.open(state_file) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             anyhow::bail!(
                 "cannot run: this user may read neither {} nor its lock: {error}",
                 printable(&state_file.display().to_string())

@@ -12,9 +12,9 @@ use crate::{console, kinds, location, site, table};
 /// Checks each file and prints its monitors. Exits 0 when all are right, else 1.
 pub(crate) fn run(configs: &[PathBuf], threads: Option<u32>) -> anyhow::Result<ExitCode> {
     let (configs, unknown) = location::site_files(configs);
-    let mut code = match unknown {
-        0 => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
+    let mut code = match unknown.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     };
     for config in &configs {
         match site::load(config) {

@@ -4,6 +4,11 @@
 
 mod support;
 
+use std::{
+    io::{Read as _, Write as _},
+    os::unix::net::UnixStream,
+};
+
 use support::{Behaviour, Lab, Receiver, Service, Signal, Site, wait_until};
 
 #[test]
@@ -68,6 +73,33 @@ fn a_site_file_with_errors_is_rejected_and_the_previous_one_stays() {
     });
     web.reopen();
     daemon.wait_for_out("RECOVERY: web in HomeLab ");
+    daemon.stop().assert_code(0);
+}
+
+#[test]
+fn an_argument_that_names_no_site_is_listed_as_one_that_does_not_run() {
+    let (lab, web) = (Lab::new(), Service::open());
+    lab.write("one.yaml", Site::new("One").watch_service("web", &web).text());
+    let mut daemon = lab.start(&["run", "-v", "one.yaml", "nowhere"]);
+    daemon.wait_for_err("1 of 2 sites is not running");
+    let socket = lab.path("state/one.statefile.sock");
+    let mut stream = wait_until("the socket", || UnixStream::connect(&socket).ok());
+    let request = b"GET /api/v1/sites HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stream.write_all(request).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    let sites = body["sites"].as_array().unwrap();
+    let site = sites.iter().find(|site| site["site"] == "nowhere").unwrap();
+    assert_eq!(site["running"], false);
+    assert_eq!(site["given"], lab.path("nowhere").display().to_string());
+    let reason = site["reason"].as_str().unwrap();
+    assert!(
+        reason.starts_with("nowhere: no such file, and no daemon has registered"),
+        "{reason}"
+    );
+    assert_eq!(sites.len(), 2);
     daemon.stop().assert_code(0);
 }
 

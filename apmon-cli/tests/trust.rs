@@ -163,6 +163,74 @@ fn what_belongs_to_another_user_is_refused_and_the_error_says_what_to_do() {
         .assert_only_error(&format!("belongs to another user (uid {OTHER})"));
 }
 
+/// What another user can do in a directory as `/tmp` between two passes.
+#[test]
+fn in_a_directory_as_tmp_names_that_apmon_can_do_without_do_not_end_the_monitoring() {
+    let (lab, _web) = lab_with_state(0o1777);
+    set_mode(&lab.path(""), 0o755);
+    set_mode(&lab.path("home.yaml"), 0o644);
+    let pass = |file: &str| {
+        let state = lab.path("state").join(file).display().to_string();
+        run(lab.apmon_as(USER, &["-s", &state, "home.yaml"]))
+    };
+    let forged = "{\"web\": {\"is_up\": false, \"down_count\": 9}}";
+    let plant = |names: &[&str], mode| {
+        for name in names {
+            let path = lab.path("state").join(name);
+            // In such a directory not even root may open another user's file to create it.
+            let _ = fs::remove_file(&path);
+            fs::write(&path, forged).unwrap();
+            set_mode(&path, mode);
+            chown(&path, Some(OTHER), None).unwrap();
+        }
+    };
+    for mode in [0o644, 0o600] {
+        plant(
+            &[
+                "a.json.new",
+                "a.json.old",
+                "a.json.old.tmp",
+                "a.json.lock",
+                "a.sock",
+            ],
+            mode,
+        );
+        let first = pass("a.json");
+        first.assert_code(0);
+        let all = first.text();
+        assert!(
+            all.contains("a.json.lock belongs to another user (uid 54322); continuing without a lock"),
+            "{all}"
+        );
+        assert!(
+            all.contains("a.json.old is not used: it belongs to another user (uid 54322)"),
+            "{all}"
+        );
+        // Nor can its owner hold it.
+        let lock = fs::File::open(lab.path("state/a.json.lock")).unwrap();
+        lock.lock().unwrap();
+        pass("a.json").assert_code(0);
+        let state = fs::read_to_string(lab.path("state/a.json")).unwrap();
+        assert!(state.contains("\"is_up\": true"), "{state}");
+        drop(lock);
+        fs::remove_file(lab.path("state/a.json")).unwrap();
+    }
+    pass("b.db").assert_code(0);
+    plant(&["b.json", "b.json.old", "b.db.old", "b.sock"], 0o644);
+    pass("b.db").assert_code(0);
+    // What SQLite would read with the database is another matter.
+    for (name, error) in [
+        ("c.db", "c.db belongs to another user (uid 54322)"),
+        ("d.db-journal", "d.db-journal belongs to another user (uid 54322)"),
+        ("e.db-wal", "e.db-wal belongs to another user (uid 54322)"),
+        ("f.json", "f.json belongs to another user (uid 54322)"),
+    ] {
+        plant(&[name], 0o644);
+        let state = format!("{}.db", &name[..1]);
+        pass(&state).assert_code(1).assert_only_error(error);
+    }
+}
+
 /// What another user can do in a directory as `/tmp` while a daemon runs there.
 #[test]
 fn another_user_cannot_keep_a_daemon_in_a_directory_for_all_from_saving_its_state() {
@@ -205,10 +273,13 @@ fn another_user_cannot_keep_a_daemon_in_a_directory_for_all_from_saving_its_stat
     let output = daemon.stop();
     output.assert_code(0);
     assert!(output.logged("ERROR").is_empty(), "{}", output.text());
+    // Otherwise the other user could take the names before the next start.
     assert_eq!(
         lab.state_directory(),
         [
             "home.statefile.db",
+            "home.statefile.db-journal",
+            "home.statefile.db-wal",
             "home.statefile.db.lock",
             "home.statefile.json.lock"
         ]

@@ -130,6 +130,32 @@ fn one_monitor_is_shown_in_full() {
     );
 }
 
+/// The list of a site ends after twenty; those about one monitor may be behind them.
+#[test]
+fn the_notifications_about_one_monitor_are_found_behind_those_about_others() {
+    let (lab, receiver) = (Lab::new(), Receiver::new(Behaviour::Answer(404)));
+    let closed = Service::closed();
+    let mut site = Site::new("Home").webhook(&receiver.url("/hook"));
+    for n in 0..25 {
+        site = site.watch_service(&format!("m{n}"), &closed);
+    }
+    lab.write("home.yaml", site.text());
+    lab.run(&["home.yaml"]).assert_code(0);
+    lab.write("home.yaml", site.watch_service("nas", &closed).text());
+    lab.run(&["home.yaml"]).assert_code(0);
+    let one = || {
+        let output = lab.run(&["status", "home.yaml", "nas"]);
+        let text = output.text();
+        assert!(text.contains("nas in Home new outage: "), "{text}");
+        assert!(!text.contains("newer ones"), "{text}");
+        output.out[1].clone()
+    };
+    assert!(one().starts_with("no daemon is running"));
+    let daemon = lab.start_daemon(1);
+    assert!(one().starts_with("daemon since "));
+    daemon.stop().assert_code(0);
+}
+
 #[test]
 fn the_reason_is_whole_where_there_is_no_terminal() {
     let (lab, web) = (Lab::new(), Service::closed());

@@ -21,7 +21,18 @@ fn a_mistyped_command_makes_no_pass() {
         ),
         (&["test-config", "home.yaml"], "did you mean apmon --test-config?"),
         (&["home.yaml", "staus"], "did you mean apmon status?"),
+        (
+            &["-v", "status", "-s", "own.json", "home.yaml"],
+            "\"status\" is a command, which comes first, with its options after it: apmon status ...",
+        ),
         (&["version"], "did you mean apmon --version?"),
+        (&["validate", "home.yaml"], "did you mean apmon --test-config?"),
+        (&["list"], "did you mean apmon status?"),
+        (&["stop"], "; a daemon ends on SIGTERM (systemctl stop apmon)"),
+        (
+            &["-t", "x", "home.yaml"],
+            "must be a whole number between 1 and 4294967295",
+        ),
         (&["zzzzzzzz"], "see apmon --help"),
         (
             &["--generate-mrtg-config", "home.yaml", "home.yaml"],
@@ -54,6 +65,68 @@ fn a_mistyped_command_makes_no_pass() {
     lab.run(&["home.yaml", "--generate-mrtg-config"]).assert_code(0);
     lab.run(&["--generate-mrtg-config=mrtg", "home.yaml"])
         .assert_code(0);
+}
+
+/// A file beside the sites may have the name that was typed instead of a command, and one of a site
+/// or a monitor.
+#[test]
+fn a_bare_word_is_not_a_site_file_even_if_a_file_has_this_name() {
+    let (lab, receiver, web) = (
+        Lab::new(),
+        Receiver::new(Behaviour::Answer(200)),
+        Service::closed(),
+    );
+    let site = Site::every_second("Home", &receiver).watch_service("web", &web);
+    lab.write("home.yaml", site.text());
+    for name in ["chek", "Home", "web"] {
+        lab.write(name, site.text());
+    }
+    std::fs::create_dir(lab.path("sites")).unwrap();
+    let output = lab.run(&["chek", "home.yaml"]);
+    output.assert_code(2);
+    let expected = "\"chek\" is not a command of apmon, a site file (its name would end in .yaml, .yml or .json), or the name of a site that a daemon runs; did you mean apmon check?";
+    assert!(output.text().contains(expected), "{}", output.text());
+    assert_eq!(receiver.requests().len(), 0);
+    let output = lab.run(&["status", "chek"]);
+    output.assert_code(1).assert_only_error(
+        "chek: a site file's name must end in .yaml, .yml or .json, and no daemon has registered a site of this name (",
+    );
+    for directory in ["sites/", "./sites", "."] {
+        for verb in [&[][..], &["run"], &["--test-config"]] {
+            let output = lab.run(&[verb, &[directory]].concat());
+            output
+                .assert_code(1)
+                .assert_only_error(&format!("{directory}: is a directory, not a site file"));
+        }
+    }
+    let output = lab.run(&["sites"]);
+    output.assert_code(2);
+    assert!(
+        output
+            .text()
+            .contains("\"sites\" is not a command of apmon, a site file, or"),
+        "{}",
+        output.text()
+    );
+
+    lab.run(&["home.yaml"]).assert_code(0);
+    let output = lab.run(&["status", "home.yaml", "web"]);
+    assert!(
+        output.out[0].starts_with("web in Home: down"),
+        "{}",
+        output.text()
+    );
+    let daemon = lab.start_daemon(1);
+    let shows_it = || {
+        let output = lab.run(&["status", "Home"]);
+        output.assert_code(0);
+        assert!(output.out[0].starts_with("Home: 1 monitor"), "{}", output.text());
+    };
+    shows_it();
+    std::fs::remove_file(lab.path("Home")).unwrap();
+    std::fs::create_dir(lab.path("Home")).unwrap();
+    shows_it();
+    daemon.stop().assert_code(0);
 }
 
 #[test]

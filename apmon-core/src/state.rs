@@ -188,6 +188,11 @@ impl OwnState {
         }
     }
 
+    /// Whether any channel is owed the end of the incident.
+    pub(crate) fn owes_end(&self, incident: &str) -> bool {
+        self.owed_end(incident).is_some()
+    }
+
     /// Whether this channel is owed the end of the incident.
     pub(crate) fn owes_to(&self, incident: &str, channel: &str) -> bool {
         let mut owed = self.owed_ends.iter();

@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use apmon_core::{
-    NotificationKind, Plan, Policy, Watch,
+    Channel, NotificationKind, Plan, Policy, Watch,
     testing::{Answer, Response, every, secs, watch},
 };
 use support::{fallback::FallbackSite, run_for, sleep};
@@ -127,4 +127,79 @@ async fn the_pause_a_receiver_asks_for_holds_from_pass_to_pass() {
         sleep(40).await;
     }
     assert_eq!(site.first.attempts(), 2, "at once, and after 400 s");
+}
+
+/// The channel refuses the outage twice, accepts its end, and leaves the site file.
+#[tokio::test(start_paused = true)]
+async fn a_refused_outage_goes_to_no_other_channel_once_its_end_was_delivered() {
+    for is_restarted in [false, true] {
+        let site = FallbackSite::new(Answer::Accepts);
+        site.first.set_next([Answer::Refuses, Answer::Refuses]);
+        let plan_with = |channel: Channel| {
+            let mut plan = site.plan();
+            plan.channels = vec![channel];
+            plan
+        };
+        let mut daemon = site.start(plan_with(Channel::new("first", site.first.clone())));
+        sleep(65).await;
+        site.target.set(Response::down("no"));
+        sleep(60).await;
+        site.target.set(Response::Up);
+        sleep(60).await;
+        let received = site.first.lines();
+        assert!(
+            received.len() == 1 && received[0].starts_with("RECOVERY"),
+            "{received:?}"
+        );
+        assert_eq!(site.store.outbox().len(), 1, "the outage, which is kept");
+        let without_it = plan_with(Channel::new("second", site.second.clone()));
+        match is_restarted {
+            false => daemon.reload(without_it).await,
+            true => {
+                daemon.kill().await;
+                daemon = site.start(without_it);
+            }
+        }
+        sleep(3600).await;
+        assert_eq!(site.second.lines(), [""; 0], "nobody would send it the end");
+        assert!(site.store.outbox().is_empty());
+        daemon.stop().await;
+    }
+}
+
+/// The end of the first outage is refused; the second one begins, and goes on for an hour.
+#[tokio::test(start_paused = true)]
+async fn a_refused_recovery_is_not_the_last_word_while_the_monitor_is_down_again() {
+    for is_restarted in [false, true] {
+        let site = FallbackSite::down(Answer::Accepts);
+        let plan = site.plan_without_fallback();
+        let mut daemon = site.start(plan.clone());
+        sleep(65).await;
+        site.first.set(Answer::Refuses);
+        site.target.set(Response::Up);
+        sleep(30).await;
+        site.first.set(Answer::Accepts);
+        site.target.set(Response::down("no"));
+        sleep(120).await;
+        if is_restarted {
+            daemon.kill().await;
+            daemon = site.start(plan);
+        }
+        sleep(3600).await;
+        site.target.set(Response::Up);
+        sleep(60).await;
+        let kinds = |line: &String| line.split(':').next().unwrap_or_default().to_owned();
+        let mut received: Vec<String> = site.first.lines().iter().map(kinds).collect();
+        received.retain(|kind| kind == "NEW OUTAGE" || kind == "RECOVERY");
+        assert_eq!(received, ["NEW OUTAGE", "NEW OUTAGE", "RECOVERY", "RECOVERY"]);
+        let lines = site.first.lines();
+        let [.., first, second] = &lines[..] else {
+            panic!("{lines:?}")
+        };
+        assert!(
+            first.contains(" late)") && !second.contains(" late)"),
+            "{lines:?}"
+        );
+        daemon.stop().await;
+    }
 }

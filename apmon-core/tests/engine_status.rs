@@ -8,7 +8,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use apmon_core::{
     Action, Actor, ChannelStatus, Condition as State, DeliveryCounts, DeliveryError, EngineError,
-    MonitorStatus, Plan, Policy, SiteStatus,
+    MonitorStatus, OutboxStatus, Plan, Policy, SiteStatus,
     action::recorded_actions,
     testing::{Answer, MemoryStore, Recorder, Response, START, Stage, Target, every, secs, watch},
 };
@@ -270,6 +270,47 @@ async fn a_refused_notification_is_shown_and_tried_again_when_asked_for() {
     let handle = stage.handle().clone();
     stage.stop().await;
     assert!(matches!(handle.status().await, Err(EngineError::Ended)));
+}
+
+/// The list of all has twenty, and those about one monitor may be behind them.
+#[tokio::test(start_paused = true)]
+async fn the_notifications_about_one_monitor_are_found_behind_older_ones() {
+    let recorder = Recorder::answering(Answer::Fails(DeliveryError::permanent("HTTP 404")));
+    let store = MemoryStore::new();
+    let mut stage = Stage::new("s").store(store.clone()).channel("one", recorder);
+    let (late, part) = (Target::new(), Target::new());
+    for n in 0..30 {
+        stage = stage.monitor(Target::down("refused").monitor(watch(&format!("m{n}"), every(100))));
+    }
+    stage = stage
+        .monitor(late.monitor(watch("nas", every(100))))
+        .monitor(part.monitor(watch("nasty", every(100))));
+    stage.run_for(secs(300)).await;
+    late.set(Response::down("refused"));
+    part.set(Response::down("refused"));
+    stage.run_for(secs(600)).await;
+    let all = stage.handle().status().await.unwrap().outbox;
+    assert_eq!(all.oldest.len(), 20);
+    assert!(all.oldest.iter().all(|entry| entry.monitor.starts_with('m')));
+    let status = stage.handle().status_for("nas").await.unwrap();
+    let about = &status.outbox;
+    assert_eq!((about.waiting, about.refused), (0, 1));
+    assert_eq!(about.oldest.len(), 1, "{about:?}");
+    assert_eq!(
+        (about.oldest[0].monitor.as_str(), about.oldest[0].attempts),
+        ("nas", 1)
+    );
+    assert_eq!(
+        channel(&status, "one").refused,
+        all.refused,
+        "the queue of the channel is whole"
+    );
+    let stored = OutboxStatus::about("nas", store.snapshot().outbox.iter());
+    assert_eq!(&stored, about);
+    assert_eq!(
+        stage.handle().status_for("na").await.unwrap().outbox,
+        OutboxStatus::default()
+    );
 }
 
 #[tokio::test(start_paused = true)]

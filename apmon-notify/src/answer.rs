@@ -1,6 +1,6 @@
 //! Whether an answer or a failure allows another attempt.
 
-use std::{borrow::Cow, error::Error, io, time::Duration};
+use std::{borrow::Cow, io, time::Duration};
 
 use apmon_core::{
     Clock, DeliveryError, Mask, SystemClock,
@@ -14,7 +14,7 @@ use hyper::{
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
-use crate::resolve::ResolveError;
+use crate::{cause::cause, resolve::ResolveError, tls::HandshakeError};
 
 /// The longest wait that a receiver may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
@@ -56,6 +56,8 @@ pub(crate) enum RequestError {
     Resolve(#[from] ResolveError),
     #[error("not connected")]
     Connection(#[source] io::Error),
+    #[error(transparent)]
+    Handshake(HandshakeError),
     #[error("no answer")]
     Http(#[source] hyper::Error),
 }
@@ -224,10 +226,48 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     Some(wait.min(MAX_RETRY_AFTER))
 }
 
+/// Judges `bytes` as an answer, for the fuzz target.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == b'\n');
+    let (line, body) = bytes.split_at(end.unwrap_or(bytes.len()));
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = hyper::header::HeaderValue::from_bytes(line) {
+        headers.insert(RETRY_AFTER, value);
+    }
+    let mut mask = Mask::default();
+    mask.add(FUZZED_SECRET);
+    for is_complete in [true, false] {
+        let answer = Answer {
+            body: body.to_vec(),
+            is_complete,
+            ..Answer::default()
+        };
+        let criteria = SuccessCriteria {
+            text: Some("taken"),
+            mask: Some(&mask),
+            ..SuccessCriteria::default()
+        };
+        for status in [StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE] {
+            let judged = criteria.judge("h", &Method::POST, status, &headers, &answer);
+            if let Err(error) = judged {
+                assert!(!error.to_string().contains(FUZZED_SECRET), "{error}");
+            }
+        }
+    }
+}
+
+/// A secret that a fuzzed answer may repeat.
+const FUZZED_SECRET: &str = "s3cr3t-key";
+
 /// The error of a request that got no answer.
 pub(crate) fn failed(origin: &str, error: &RequestError, without_roots: Option<&str>) -> DeliveryError {
     let is_final = matches!(error, RequestError::Redirect(_) | RequestError::Url);
-    let mut reason = format!("{origin}: {}", cause(error));
+    let cause = match error {
+        // Only its own part is from elsewhere, and was cut.
+        RequestError::Handshake(error) => error.to_string(),
+        error => cause(error),
+    };
+    let mut reason = format!("{origin}: {cause}");
     if let Some(missing) = without_roots {
         reason.push_str(&format!(" ({})", excerpt(missing, 200)));
     }
@@ -236,23 +276,6 @@ pub(crate) fn failed(origin: &str, error: &RequestError, without_roots: Option<&
     } else {
         DeliveryError::retryable(reason)
     }
-}
-
-/// The innermost cause of an error; the outer ones only say that a request failed.
-pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
-    if let Some(error) = apmon_tls::rustls_error(error) {
-        return excerpt(&apmon_tls::explain(error).reason, 200);
-    }
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    // The libraries have words of their own for it: "tls handshake eof".
-    let closed = |error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof;
-    if innermost.downcast_ref::<io::Error>().is_some_and(closed) {
-        return "connection closed by the peer".to_owned();
-    }
-    excerpt(&innermost.to_string(), 200)
 }
 
 /// `text` encoded for a header value.

@@ -4,6 +4,7 @@ mod address;
 mod dialogue;
 mod email;
 mod error;
+mod folded;
 mod login;
 mod options;
 mod server;
@@ -373,6 +374,11 @@ fn ascii(address: &str) -> Option<String> {
     };
     let address = format!("{local}@{domain}");
     is_email_address(&address).then_some(address)
+}
+
+/// Reads `bytes` as a server's part of a dialogue, for the fuzz target.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    session::fuzz(bytes);
 }
 
 #[cfg(test)]

@@ -231,3 +231,10 @@ impl Notifier for Webhook {
         result
     }
 }
+/// Judges `bytes` as the answer of each known service, for the fuzz target.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    for PresetName(preset) in PresetName::all() {
+        let accepts = preset.acceptance().map(|acceptance| acceptance.has(bytes));
+        std::hint::black_box((accepts, preset.retry_after(bytes)));
+    }
+}

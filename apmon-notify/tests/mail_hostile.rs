@@ -313,6 +313,44 @@ async fn a_login_line_repeated_by_the_server_is_masked() {
     assert_eq!(error, permanent(reason, &server));
 }
 
+/// A long reply has several lines, and a line end may be in the middle of what it repeats.
+#[tokio::test]
+async fn a_login_line_repeated_over_several_lines_is_masked() {
+    let login = json!({"use_tls": false, "smtp_username": "apmon", "smtp_password": "s3cret"});
+    for (behaviour, reason) in [
+        (
+            (|command| match command {
+                "EHLO" => Reply("250-hostile\r\n250 AUTH PLAIN\r\n"),
+                "AUTH" => {
+                    Reply("535-5.7.8 what is AUTH PLAIN AGFwbW9uAH\r\n535-5.7.8 MzY3Jl\r\n535 5.7.8 dA==\r\n")
+                }
+                _ => well_behaved(command),
+            }) as Behaviour,
+            "login: answered 535 5.7.8 what is AUTH PLAIN ***==",
+        ),
+        (
+            |command| match command {
+                "EHLO" => Reply("250-hostile\r\n250 AUTH PLAIN\r\n"),
+                "AUTH" => Reply("535-wrong: s3c\r\n535-ret \r\n535 sorry\r\n"),
+                _ => well_behaved(command),
+            },
+            "login: answered 535 wrong: *** sorry",
+        ),
+    ] {
+        let server = Server::start(vec![behaviour]);
+        let mail = to(OPS, &server_at("127.0.0.1", server.port, login.clone(), LONG));
+        let error = mail.deliver(&outage(), "k").await.unwrap_err();
+        assert_eq!(error, permanent(reason, &server));
+    }
+    let server = Server::start(vec![|command| match command {
+        "EHLO" => Reply("250-hostile\r\n250 AUTH PLAIN\r\n"),
+        "." => Reply("250-taken from s3\r\n250 cret\r\n"),
+        _ => well_behaved(command),
+    }]);
+    let mail = to(OPS, &server_at("127.0.0.1", server.port, login, LONG));
+    assert_eq!(mail.send(&outage(), "k").await.unwrap(), "250 taken from ***");
+}
+
 #[tokio::test]
 async fn at_most_four_connections_are_open_at_once() {
     let server = Server::start(vec![|command| match command {
@@ -331,4 +369,30 @@ async fn at_most_four_connections_are_open_at_once() {
     }
     assert!(server.connections() <= 4, "{}", server.connections());
     assert_eq!(server.lines("RCPT").len(), 12);
+}
+
+/// The seeds of the fuzz targets, which `cargo xtask fuzz` continues from.
+#[test]
+fn the_seeds_of_the_fuzz_targets_cause_no_panic() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+    let mut count = 0;
+    for (target, run) in [
+        ("mail", apmon_notify::fuzzing::mail as fn(&[u8])),
+        ("receiver_answer", apmon_notify::fuzzing::answer),
+    ] {
+        for file in std::fs::read_dir(corpus.join(target)).unwrap() {
+            run(&std::fs::read(file.unwrap().path()).unwrap());
+            count += 1;
+        }
+    }
+    assert!(count >= 7, "{count}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_dialogue_ends_whatever_the_server_says(lines in "((220|235|250|334|354|421|535)[- ]?[ -~]{0,30}\r?\n){0,12}", bytes: Vec<u8>) {
+        apmon_notify::fuzzing::mail(lines.as_bytes());
+        apmon_notify::fuzzing::mail(&bytes);
+        apmon_notify::fuzzing::answer(&bytes);
+    }
 }

@@ -138,6 +138,39 @@ async fn cram_md5_proves_the_password_without_sending_it() {
     assert!(!answer[0].contains("czNjcmV0"), "{answer:?}");
 }
 
+/// Without TLS, everybody on the path reads what PLAIN and LOGIN send. A server that stores hashes
+/// cannot check the proof of CRAM-MD5, although it may offer it.
+#[tokio::test]
+async fn in_clear_text_the_password_is_not_shown_where_a_proof_will_do() {
+    let (server, result) = deliver(
+        |command| match command {
+            "EHLO" => Reply("250-old\r\n250 AUTH PLAIN LOGIN CRAM-MD5\r\n"),
+            "AUTH" => Reply("334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+\r\n"),
+            _ => well_behaved(command),
+        },
+        account(&json!({})),
+    )
+    .await;
+    result.unwrap();
+    assert_eq!(server.lines("AUTH"), ["AUTH CRAM-MD5"]);
+
+    let refusing = |command: &str| match command {
+        "EHLO" => Reply("250-old\r\n250 AUTH PLAIN LOGIN CRAM-MD5\r\n"),
+        "AUTH" => Reply("535 5.7.8 no\r\n"),
+        _ => well_behaved(command),
+    };
+    let (server, result) = deliver(refusing, account(&json!({}))).await;
+    assert!(
+        matches!(result, Err(DeliveryError::Permanent { .. })),
+        "{result:?}"
+    );
+    let sent = server.lines("AUTH");
+    assert_eq!(sent.len(), 2, "{sent:?}");
+    assert!(sent[1].starts_with("AUTH PLAIN "), "{sent:?}");
+    let (server, _) = deliver(refusing, account(&json!({"smtp_auth": "cram-md5"}))).await;
+    assert_eq!(server.lines("AUTH"), ["AUTH CRAM-MD5"]);
+}
+
 #[tokio::test]
 async fn an_access_token_is_sent_as_xoauth2_where_it_is_wanted() {
     let offer = |command: &str| match command {

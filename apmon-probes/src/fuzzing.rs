@@ -27,6 +27,12 @@ pub fn http_answer(bytes: &[u8]) {
     crate::http::fuzz_answer(bytes);
 }
 
+/// Follows the redirects in `bytes`: each line is the `Location` of the next one, or a cookie that
+/// is set on the way if it begins with a blank.
+pub fn redirects(bytes: &[u8]) {
+    crate::http::fuzz_redirects(bytes);
+}
+
 /// Decodes `bytes` as a page: the value of its Content-Type, and the rest.
 pub fn page(bytes: &[u8]) {
     crate::expect::fuzz(bytes);

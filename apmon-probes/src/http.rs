@@ -140,9 +140,10 @@ impl<C: Carrier> HttpProbe<C> {
                 post = None;
             }
             let next = self.follow(target, &location, recorder)?;
-            // The body may hold a token, which other servers must not see.
-            let is_identified = self.plan.tls.identifies() && next.is_tls();
-            if post.is_some() && !next.is_same_server && !is_identified {
+            // The body may hold a token, which other servers must not see. An authority says that
+            // a server is who it is, not that it is the one for which the body is meant; a pin does.
+            let is_pinned = self.plan.tls.is_pinned() && next.is_tls();
+            if post.is_some() && !next.is_same_server && !is_pinned {
                 let shown = next.shown();
                 return Err(protocol(format!(
                     "redirected to {shown}, another server, which must not receive the body of the request"
@@ -200,6 +201,28 @@ pub(crate) fn fuzz(bytes: &[u8]) {
 /// Rewrites `bytes` as an answer, for the fuzz target.
 pub(crate) fn fuzz_answer(bytes: &[u8]) {
     lenient::fuzz(bytes);
+}
+
+/// Follows the redirects in `bytes`, for the fuzz target.
+pub(crate) fn fuzz_redirects(bytes: &[u8]) {
+    const FIRST: &str = "http://staff:s3cr3t@nas.lan/login";
+    let url = Url::parse(FIRST).expect("a valid URL");
+    let mut target = Target::new(url, Default::default()).expect("a valid address");
+    let mut jar = Cookies::default();
+    for line in bytes.split(|byte| *byte == b'\n').take(100) {
+        if let [b' ', cookie @ ..] = line {
+            let value = HeaderValue::from_bytes(cookie).ok();
+            jar.keep(&target.url, value.as_slice());
+        } else if let Ok(next) = target.follow(&judge::as_url(line)) {
+            let is_its_own = next.authorization == target::basic(&next.url);
+            assert!(
+                next.is_same_server || is_its_own,
+                "another server gets the password"
+            );
+            std::hint::black_box((next.shown(), jar.header(&next.url)));
+            target = next;
+        }
+    }
 }
 
 fn protocol(reason: String) -> Failure {

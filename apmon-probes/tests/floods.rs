@@ -14,7 +14,10 @@ use std::{
 
 use apmon_core::{FailureClass, Verdict};
 use rustls::ContentType;
-use tokio::net::UdpSocket;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UdpSocket,
+};
 
 use lab::{
     CROWD, check,
@@ -194,7 +197,7 @@ async fn a_flood_of_tls_records_ends_with_its_reason() {
             "the server has sent more than ",
         ),
     ] {
-        for scheme in ["https", "tls"] {
+        for scheme in ["https", "tls", "dns"] {
             let config = pki.server(&["leaf"]).protocol("http/1.1").config();
             let again = again.clone();
             let address = tcp_server(move |stream| {
@@ -204,14 +207,44 @@ async fn a_flood_of_tls_records_ends_with_its_reason() {
             .await;
             let section = match scheme {
                 "tls" => format!("type: tcp\nname: x\naddress: 'tls://{address}'\nsend: x\nexpect: needle"),
+                "dns" => {
+                    format!("type: dns\nname: x\naddress: 'dns://{address}'\nquery: lan\ntransport: tls")
+                }
                 scheme => http(scheme, address),
             };
             // An answer over plain TLS begins at once, and less of it is searched.
             let expected = match (what, scheme) {
                 ("letters", "tls") => "\"needle\" not in the first 65536 bytes",
+                // They make up messages that answer no query.
+                ("letters", "dns") => "",
                 _ => expected.trim_end_matches(" without an answer"),
             };
             ends(what, &section, expected).await;
+        }
+    }
+}
+
+/// Each asks for a new key, and for an answer (RFC 8446 section 4.6.3).
+#[tokio::test]
+async fn a_flood_of_key_updates_ends_with_its_reason() {
+    let pki = Pki::new();
+    pki.leaf("leaf");
+    for is_after_head in [false, true] {
+        for scheme in ["https", "tls"] {
+            let config = pki.server(&["leaf"]).protocol("http/1.1").config();
+            let address = tls_server(config, move |mut stream| async move {
+                let _ = stream.read(&mut [0; 4096]).await;
+                if is_after_head {
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+                }
+                while stream.get_mut().1.refresh_traffic_keys().is_ok() && stream.flush().await.is_ok() {}
+            })
+            .await;
+            let section = match scheme {
+                "tls" => format!("type: tcp\nname: x\naddress: 'tls://{address}'\nsend: x\nexpect: needle"),
+                scheme => http(scheme, address),
+            };
+            ends("key updates", &section, "TooManyKeyUpdateRequests").await;
         }
     }
 }
@@ -315,4 +348,41 @@ async fn a_flood_of_wrong_answers_of_a_name_server_ends_with_its_reason() {
     assert_eq!(outcome.failure().unwrap().class, FailureClass::Protocol);
     let expected = "receive: 10000 datagrams do not answer the query (the last: ";
     assert!(reason(&outcome).starts_with(expected), "{}", reason(&outcome));
+}
+
+#[cfg(feature = "dns")]
+#[tokio::test]
+async fn a_flood_of_wrong_answers_over_a_connection_ends_with_its_reason() {
+    let pki = Pki::new();
+    pki.leaf("leaf");
+    // Messages of nothing, short ones, and the longest.
+    for length in [0, 12, u16::MAX] {
+        let message = [&length.to_be_bytes()[..], &vec![0; usize::from(length)]].concat();
+        let flood = || Flood {
+            name: "dns",
+            once: Vec::new(),
+            again: message.clone(),
+            reason: "",
+        };
+        let config = pki.server(&["leaf"]).config();
+        let over_tls = Some((config, false));
+        for (transport, (address, written)) in [
+            ("tcp", server(flood(), None).await),
+            ("tls", server(flood(), over_tls).await),
+        ] {
+            let section = format!(
+                "type: dns\nname: x\naddress: dns://{address}\nquery: web.example\ntransport: {transport}"
+            );
+            let outcome = check(&section, CROWD).await;
+            assert_eq!(outcome.failure().unwrap().class, FailureClass::Protocol);
+            let expected = "receive: more than 16 messages do not answer the query (the last: ";
+            assert!(
+                reason(&outcome).starts_with(expected),
+                "{transport}: {}",
+                reason(&outcome)
+            );
+            let written = written.load(Ordering::Relaxed);
+            assert!(written <= MOST, "{transport}: {written}");
+        }
+    }
 }

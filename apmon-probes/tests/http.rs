@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use apmon_core::{FailureClass, Outcome, Phase, Verdict};
+use apmon_core::{FailureClass, Phase, Verdict};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     sync::mpsc,
@@ -20,8 +20,8 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use lab::{
-    Certificate, LONG, check, explain, http_answers, http_server, ok, openssl_server::OpensslServer, reason,
-    tcp_server,
+    Certificate, LONG, check, class, explain, http_answers, http_server, ok, openssl_server::OpensslServer,
+    reason, tcp_server,
 };
 
 fn http(server: SocketAddr) -> String {
@@ -30,10 +30,6 @@ fn http(server: SocketAddr) -> String {
 
 fn https(server: SocketAddr) -> String {
     format!("type: http\nname: x\naddress: 'https://{server}/'")
-}
-
-fn class(outcome: &Outcome) -> FailureClass {
-    outcome.failure().expect("not up").class
 }
 
 /// An https server with `certificate`; it reports for each connection how many

@@ -6,14 +6,14 @@ mod lab;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use apmon_core::{FailureClass, Outcome, Stopwatch, Verdict};
+use apmon_core::{FailureClass, Stopwatch, Verdict};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     sync::mpsc,
 };
 
 use lab::{
-    Certificate, LONG, MIDWAY, STALL, check, explain, http_answers, http_server, ok,
+    Certificate, LONG, MIDWAY, STALL, check, class, explain, http_answers, http_server, ok,
     pki::Pki,
     read_request,
     real::{Caddy, Nginx},
@@ -24,10 +24,6 @@ use lab::{
 
 fn web(scheme: &str, server: SocketAddr, path: &str) -> String {
     format!("type: http\nname: x\naddress: '{scheme}://{server}{path}'")
-}
-
-fn class(outcome: &Outcome) -> FailureClass {
-    outcome.failure().expect("not up").class
 }
 
 #[tokio::test]

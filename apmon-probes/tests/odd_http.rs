@@ -151,6 +151,38 @@ async fn a_body_that_breaks_off_is_a_note_unless_the_expected_text_is_missing() 
     assert_eq!((reason(&outcome), notes(&outcome)), ("up", vec![note]));
 }
 
+/// As with curl: an answer without a whole status line is none (its error 52).
+#[tokio::test]
+async fn a_head_that_breaks_off_is_a_note_and_a_status_line_that_does_is_a_failure() {
+    let note = "the head of the answer breaks off: connection closed by the peer";
+    for answer in [
+        "HTTP/1.1 200 OK\r\n",
+        "HTTP/1.1 200 OK\r\nServer: x\r\n",
+        "HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 5",
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n",
+    ] {
+        let server = http_server(answer.to_owned()).await;
+        let outcome = check(&http(server, "/"), LONG).await;
+        assert_eq!(
+            (reason(&outcome), notes(&outcome)),
+            ("up", vec![note]),
+            "{answer}"
+        );
+        let outcome = check(&(http(server, "/") + "\nexpect: Welcome"), LONG).await;
+        assert_eq!(reason(&outcome), "\"Welcome\" not found in 0 bytes (status 200)");
+    }
+    for answer in ["HTTP/1.1 200 OK", "HTTP/1.1 200", "HTTP/1.1"] {
+        let server = http_server(answer.to_owned()).await;
+        for options in ["", "\nexpect_status: 200"] {
+            let outcome = check(&(http(server, "/") + options), LONG).await;
+            let wanted =
+                format!("request: the connection was closed in the middle of the status line \"{answer}\"");
+            assert_eq!(reason(&outcome), wanted);
+            assert_eq!(outcome.failure().unwrap().class, FailureClass::Closed);
+        }
+    }
+}
+
 #[tokio::test]
 async fn expect_is_text_whatever_the_page_is_encoded_in() {
     let latin1 = b"Ger\xe4t l\xe4uft";

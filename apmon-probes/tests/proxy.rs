@@ -5,7 +5,7 @@ mod lab;
 
 use std::{net::SocketAddr, process::Command, time::Duration};
 
-use apmon_core::{FailureClass, Outcome, Stopwatch, Verdict};
+use apmon_core::{FailureClass, Stopwatch, Verdict};
 use tokio::{
     io::{AsyncWriteExt as _, copy_bidirectional},
     net::{TcpListener, TcpStream},
@@ -13,13 +13,9 @@ use tokio::{
 };
 
 use lab::{
-    Certificate, LONG, SHORT, STALL, check, closed_port, explain, http_server, ok, pki::Pki, read_request,
-    real::Nginx, reason, tap::Tap, tcp_server,
+    Certificate, LONG, SHORT, STALL, check, class, closed_port, explain, http_server, ok, pki::Pki,
+    read_request, real::Nginx, reason, tap::Tap, tcp_server,
 };
-
-fn class(outcome: &Outcome) -> FailureClass {
-    outcome.failure().expect("not up").class
-}
 
 /// A proxy that lets everything through and reports what it was asked.
 async fn proxy() -> (SocketAddr, mpsc::UnboundedReceiver<String>) {

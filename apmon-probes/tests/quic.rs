@@ -6,11 +6,11 @@ mod lab;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use apmon_core::{FailureClass, Outcome, Services, Stopwatch};
+use apmon_core::{FailureClass, Services, Stopwatch};
 use tokio::{net::UdpSocket, sync::mpsc};
 
 use lab::{
-    CROWD, Certificate, LONG, STALL, build, check, check_within, explain, h3,
+    CROWD, Certificate, LONG, STALL, build, check, check_within, class, explain, h3,
     pki::{CertificateSpec, Pki, Server},
     real::{Caddy, Nginx},
     reason,
@@ -18,10 +18,6 @@ use lab::{
 
 fn quic(server: SocketAddr, path: &str) -> String {
     format!("type: quic\nname: x\naddress: 'https://{server}{path}'")
-}
-
-fn class(outcome: &Outcome) -> FailureClass {
-    outcome.failure().expect("not up").class
 }
 
 fn config(server: Server) -> Arc<quinn::ServerConfig> {

@@ -6,18 +6,14 @@ mod lab;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use apmon_core::{FailureClass, Outcome, Stopwatch, Verdict};
+use apmon_core::{FailureClass, Stopwatch, Verdict};
 use quinn::{Connection, VarInt};
 use tokio::net::UdpSocket;
 
-use lab::{CROWD, LONG, MIDWAY, SHORT, STALL, check, h3, pki::Pki, reason};
+use lab::{CROWD, LONG, MIDWAY, SHORT, STALL, check, class, h3, pki::Pki, reason};
 
 fn quic(server: SocketAddr, path: &str) -> String {
     format!("type: quic\nname: x\naddress: 'https://{server}{path}'")
-}
-
-fn class(outcome: &Outcome) -> FailureClass {
-    outcome.failure().expect("not up").class
 }
 
 fn good() -> Arc<quinn::ServerConfig> {

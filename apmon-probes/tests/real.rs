@@ -10,23 +10,19 @@ use std::{
     process::{Command, Stdio},
 };
 
-use apmon_core::{FailureClass, Outcome, Stopwatch, Verdict};
+use apmon_core::{FailureClass, Stopwatch, Verdict};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use sha2::{Digest as _, Sha256};
 use tokio::net::UdpSocket;
 
 use lab::{
-    Certificate, LONG, SHORT, check, explain,
+    Certificate, LONG, SHORT, check, class, explain,
     real::{Caddy, Dovecot, Nginx, Slapd, Smtp, Snmpd, Sshd, Vsftpd},
     reason,
 };
 
 fn web(scheme: &str, server: SocketAddr, path: &str) -> String {
     format!("type: http\nname: x\naddress: '{scheme}://{server}{path}'")
-}
-
-fn class(outcome: &Outcome) -> FailureClass {
-    outcome.failure().expect("not up").class
 }
 
 #[tokio::test]

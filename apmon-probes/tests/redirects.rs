@@ -5,18 +5,14 @@ mod lab;
 
 use std::net::SocketAddr;
 
-use apmon_core::{FailureClass, Outcome, Services, config};
+use apmon_core::{FailureClass, Outcome};
 
 use lab::{
-    LONG, check_within, http_answers, http_server, ok,
+    check_site, class, http_answers, http_server, ok,
     pki::{CertificateSpec, Pki},
     reason,
     tap::Tap,
 };
-
-fn class(outcome: &Outcome) -> FailureClass {
-    outcome.failure().expect("not up").class
-}
 
 fn to(place: &str) -> String {
     format!("HTTP/1.1 302 Found\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n")
@@ -27,16 +23,7 @@ async fn check(pki: &Pki, site: &str, address: &str, options: &str) -> Outcome {
     let text = format!(
         "site:\n  name: Lab\n{site}\nmonitors:\n  - type: http\n    name: x\n    address: '{address}'\n{options}\n"
     );
-    let site = config::parse(
-        &pki.path("lab.yaml"),
-        &text,
-        apmon_probes::KINDS,
-        &[],
-        &config::ProcessEnvironment,
-    );
-    let site = site.unwrap_or_else(|error| panic!("{error}"));
-    let monitor = site.monitors[0].build(&Services::default());
-    monitor.check(&check_within(LONG)).await.outcome
+    check_site(&pki.path("lab.yaml"), &text).await
 }
 
 const VERIFY: &str = "    ssl_verify: yes\n    ssl_ca_file: root.pem";
@@ -99,6 +86,28 @@ async fn every_https_hop_is_verified() {
     }
     let outcome = check(&pki, "", &format!("http://{plain}/"), "").await;
     assert_eq!(reason(&outcome), "up");
+}
+
+/// An authority says who a server is, not that the body of a request is meant for it.
+#[tokio::test]
+async fn the_body_of_a_request_follows_a_redirect_to_another_server_only_if_that_one_is_pinned() {
+    let pki = Pki::new();
+    pki.leaf("leaf");
+    let mut other = Tap::of(pki.server(&["leaf"]).config(), ok("")).await;
+    let there = format!("https://{}/", other.address);
+    let repeat = format!("HTTP/1.1 307 X\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n");
+    let first = Tap::of(pki.server(&["leaf"]).config(), repeat).await;
+    let address = format!("https://{}/", first.address);
+    let outcome = check(&pki, "", &address, &format!("{VERIFY}\n    send: s3cret")).await;
+    assert_eq!(
+        reason(&outcome),
+        format!("redirected to {there}, another server, which must not receive the body of the request")
+    );
+    let pinned = format!("    ssl_fingerprint: '{}'\n    send: s3cret", pki.pin("leaf"));
+    let outcome = check(&pki, "", &address, &pinned).await;
+    assert_eq!(reason(&outcome), "up");
+    // The first connection that it has had.
+    assert!(other.seen().await.bytes.ends_with("s3cret"));
 }
 
 #[tokio::test]

@@ -4,17 +4,18 @@
 
 mod lab;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use apmon_core::{FailureClass, Outcome, Services, config};
+use apmon_core::{FailureClass, Outcome};
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
     sync::mpsc,
 };
 
 use lab::{
-    Certificate, LONG, check, check_within, explain,
+    Certificate, LONG, check, check_site, class, explain,
     flood::{SETTINGS, frame},
     http_answers, http_server, ok,
     openssl_server::OpensslServer,
@@ -24,24 +25,11 @@ use lab::{
     tcp_server,
 };
 
-fn class(outcome: &Outcome) -> FailureClass {
-    outcome.failure().expect("not up").class
-}
-
 /// Checks a monitor of a site in `pki`'s directory.
 async fn check_in(pki: &Pki, section: &str) -> Outcome {
     let section = section.replace('\n', "\n    ");
     let text = format!("site:\n  name: Lab\nmonitors:\n  - name: x\n    {section}\n");
-    let site = config::parse(
-        &pki.path("lab.yaml"),
-        &text,
-        apmon_probes::KINDS,
-        &[],
-        &config::ProcessEnvironment,
-    );
-    let site = site.unwrap_or_else(|error| panic!("{error}"));
-    let monitor = site.monitors[0].build(&Services::default());
-    monitor.check(&check_within(LONG)).await.outcome
+    check_site(&pki.path("lab.yaml"), &text).await
 }
 
 const VERIFY: &str = "ssl_verify: yes\nssl_ca_file: root.pem";
@@ -182,6 +170,43 @@ async fn a_client_certificate_that_is_demanded_is_reported_alike() {
         format!("type: tcp\nname: x\naddress: tls://{}", server.address),
     ] {
         assert_eq!(reason(&check(&section, LONG).await), "up", "{section}");
+    }
+}
+
+/// Passes connections on to `server`, but each answer of the client after the first only when
+/// `late` is over, as a slow link does.
+async fn late_link(server: SocketAddr, late: Duration) -> SocketAddr {
+    tcp_server(move |client: TcpStream| async move {
+        let server = TcpStream::connect(server).await.unwrap();
+        let (mut from_client, mut to_client) = client.into_split();
+        let (mut from_server, mut to_server) = server.into_split();
+        let back = tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+        let mut buffer = [0; 4096];
+        let mut is_first = true;
+        while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
+            if !is_first {
+                tokio::time::sleep(late).await;
+            }
+            is_first = false;
+            if to_server.write_all(&buffer[..count]).await.is_err() {
+                break;
+            }
+        }
+        let _ = back.await;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_refusal_for_want_of_a_certificate_may_come_late() {
+    let certificate = Certificate::good();
+    let server = OpensslServer::start(&certificate, &["-tls1_3", "-Verify", "1"]);
+    let link = late_link(server.address, Duration::from_secs(1)).await;
+    for send in ["", "\nsend: x"] {
+        let section = format!("type: tcp\nname: x\naddress: tls://{link}{send}");
+        let outcome = check(&section, LONG).await;
+        let wanted = "tls: the server demands a client certificate, and apmon has none";
+        assert_eq!(reason(&outcome), wanted, "{section}");
     }
 }
 

@@ -6,12 +6,12 @@ mod lab;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use apmon_core::{FailureClass, Outcome, Phase, Stopwatch, Verdict};
+use apmon_core::{FailureClass, Phase, Stopwatch, Verdict};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::TlsAcceptor;
 
 use lab::{
-    Certificate, LONG, MIDWAY, SHORT, STALL, check, explain,
+    Certificate, LONG, MIDWAY, SHORT, STALL, check, class, explain,
     pki::Pki,
     real::{Dovecot, Slapd, Smtp, Sshd, Vsftpd},
     reason,
@@ -25,10 +25,6 @@ fn starttls(server: SocketAddr, protocol: &str) -> String {
 
 fn at_once(server: SocketAddr) -> String {
     format!("type: tcp\nname: x\naddress: 'tls://{server}'")
-}
-
-fn class(outcome: &Outcome) -> FailureClass {
-    outcome.failure().expect("not up").class
 }
 
 /// LDAP's search of the root entry; the answer is a SearchResultEntry.

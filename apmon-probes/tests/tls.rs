@@ -13,17 +13,13 @@ use tokio::{
 };
 
 use lab::{
-    LONG, check, check_within, ok,
+    LONG, check, check_within, class, ok, parse_site,
     pki::{AUTHORITY, CertificateSpec, LEAF, Pki},
     reason,
     tap::{Prelude, Seen, Tap, without_prelude},
 };
 
 const SECRET: &str = "hunter2-the-request";
-
-fn class(outcome: &Outcome) -> FailureClass {
-    outcome.failure().expect("not up").class
-}
 
 /// Plays an SMTP server before TLS.
 fn smtp(stream: &mut TcpStream) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
@@ -153,7 +149,7 @@ async fn verified(pki: &Pki, chain: &[&str], site: &str, options: &str) -> Outco
 fn site_of(path: &Path, site: &str, section: &str) -> Result<config::SiteFile, config::ConfigError> {
     let section = section.replace('\n', "\n    ");
     let text = format!("site:\n  name: Lab\n{site}\nmonitors:\n  - {section}\n");
-    config::parse(path, &text, apmon_probes::KINDS, &[], &config::ProcessEnvironment)
+    parse_site(path, &text)
 }
 
 const BY_ROOT: &str = "\nssl_verify: yes\nssl_ca_file: root.pem";

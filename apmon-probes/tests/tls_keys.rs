@@ -6,11 +6,12 @@ mod lab;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use apmon_core::{FailureClass, Services, Verdict, config};
+use apmon_core::{FailureClass, Verdict};
+use apmon_probes::pin::{By, PinTarget};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use lab::{
-    LONG, check, check_within, explain, reason,
+    LONG, check, check_site, check_within, explain, reason,
     s_server::{Certificates, P256, RSA, SServer},
     tcp_server,
 };
@@ -72,17 +73,7 @@ async fn verified(certificates: &Certificates, server: &SServer, file: &str) -> 
     );
     let section = section.replace('\n', "\n    ");
     let text = format!("site:\n  name: Lab\nmonitors:\n  - {section}\n");
-    let path = certificates.path("lab.yaml");
-    let site = config::parse(
-        &path,
-        &text,
-        apmon_probes::KINDS,
-        &[],
-        &config::ProcessEnvironment,
-    );
-    let site = site.unwrap_or_else(|error| panic!("{error}"));
-    let monitor = site.monitors[0].build(&Services::default());
-    let outcome = monitor.check(&check_within(LONG)).await.outcome;
+    let outcome = check_site(&certificates.path("lab.yaml"), &text).await;
     reason(&outcome).to_owned()
 }
 
@@ -220,4 +211,25 @@ async fn a_server_that_is_silent_to_hellos_costs_a_check_little_time() {
     assert_eq!(outcome.verdict(), Verdict::Down);
     assert_eq!(reason(&outcome), "tls: refused by the server (handshake failure)");
     assert!(started.elapsed() < LONG / 2, "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn pin_shows_the_certificate_of_the_name_that_is_asked_for() {
+    let certificates = Certificates::new();
+    certificates.own("nas", RSA);
+    certificates.own("other", RSA);
+    let server = certificates.web_server("nas", "-cert2 other.pem -key2 other.key -servername other.lan");
+    let target = PinTarget::read(&format!("https://{}", server.address), By::Tls).unwrap();
+    for (target, name) in [
+        (target.clone(), "nas"),
+        (target.clone().sni("other.lan").unwrap(), "other"),
+    ] {
+        let chain = target.certificates(&check_within(LONG)).await.unwrap();
+        assert_eq!(chain[0].fingerprint.in_pairs(), certificates.pin(name));
+    }
+    let wrong = target.sni("other.lan:443").map(|_| ()).unwrap_err();
+    assert_eq!(
+        wrong,
+        "must be a host name such as www.example.com, without a port"
+    );
 }

@@ -7,19 +7,16 @@ mod lab;
 
 use apmon_core::config;
 
-use lab::pki::{AUTHORITY, CertificateSpec, Pki};
+use lab::{
+    parse_site,
+    pki::{AUTHORITY, CertificateSpec, Pki},
+};
 
 /// Reads a site file in `pki`'s directory.
 fn site(pki: &Pki, site: &str, section: &str) -> Result<config::SiteFile, config::ConfigError> {
     let section = section.replace('\n', "\n    ");
     let text = format!("site:\n  name: Lab\n{site}\nmonitors:\n  - {section}\n");
-    config::parse(
-        &pki.path("lab.yaml"),
-        &text,
-        apmon_probes::KINDS,
-        &[],
-        &config::ProcessEnvironment,
-    )
+    parse_site(&pki.path("lab.yaml"), &text)
 }
 
 const HTTP: &str = "type: http\nname: x\naddress: https://h/";
@@ -207,6 +204,12 @@ fn a_monitor_with_old_tls_is_listed_and_one_without_is_as_it_was() {
     assert_eq!(checksum(&format!("{pin}\nssl_legacy: no")), checksum(&pin));
     let text = error(&pki, "", "\nssl_legacy: often");
     assert!(text.contains("\"ssl_legacy\" must be"), "{text}");
+    for scheme in ["https", "http"] {
+        let both = format!("type: http\nname: x\naddress: {scheme}://h/\nssl_legacy: yes\nhttp_version: 2");
+        let text = lab::parse(&both).map(|_| ()).unwrap_err().to_string();
+        let wanted = "\"http_version\" must not be 2 with ssl_legacy, which carries HTTP/1.1 only";
+        assert!(text.contains(wanted), "{text}");
+    }
     let quic = "type: quic\nname: x\naddress: https://h/\nssl_legacy: yes";
     let text = site(&pki, "", quic).map(|_| ()).unwrap_err().to_string();
     let wanted = "\"ssl_legacy\" is not for quic, which has TLS 1.3 alone";

@@ -403,3 +403,27 @@ async fn reports_that_answer_no_request_change_nothing() {
         assert_eq!(session.stats().retries, 0);
     }
 }
+
+/// An agent that answers nothing, and sends reports without end to whoever sends it something.
+#[tokio::test]
+async fn a_flood_of_reports_ends_the_session() {
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let reports: Vec<Vec<u8>> = (1..=6).map(|counter| report(counter, b"\x80\0\0\x09x")).collect();
+    let flood = tokio::spawn(async move {
+        let (_, to) = socket.recv_from(&mut [0; 2048]).await.unwrap();
+        for report in reports.iter().cycle() {
+            let _ = socket.send_to(report, to).await;
+            tokio::task::yield_now().await;
+        }
+    });
+    let credentials = Arc::new(Credentials::V3(sealing()));
+    let deadline = Instant::now() + PATIENCE;
+    let mut session = Session::open(address, credentials, Arc::default(), deadline)
+        .await
+        .unwrap();
+    let column = Oid::join(&IF_ENTRY, &[16]);
+    let error = session.walk(&column, 1_000).await.unwrap_err();
+    assert!(matches!(error, SnmpError::Flood(10_000)), "{error}");
+    flood.abort();
+}

@@ -297,6 +297,34 @@ async fn an_endless_walk_ends_at_its_limit() {
     assert!(agent.requests() < 60, "{}", agent.requests());
 }
 
+/// As many as a poll reads of a table of stations.
+#[tokio::test]
+async fn a_table_of_131072_rows_is_read_up_to_its_limit() {
+    const MOST: usize = 131_072;
+    let agent = LabAgent::start(Device::switch(PORTS, 0));
+    let oper = Oid::join(&IF_ENTRY, &[8]);
+    agent.set(Behaviour {
+        endless: Some(oper.clone()),
+        ..Behaviour::default()
+    });
+    let deadline = Instant::now() + PATIENCE * 4;
+    let mut session = Session::open(
+        agent.address(),
+        Arc::new(LabAgent::community()),
+        Arc::default(),
+        deadline,
+    )
+    .await
+    .unwrap();
+    let column = session.walk(&oper, MOST).await.unwrap();
+    assert_eq!(column.failure.as_deref(), Some("more than 131072 rows"));
+    assert_eq!(column.rows.len(), MOST);
+    let indexes: std::collections::HashSet<&[u32]> = column.rows.iter().map(|row| &row.index[..]).collect();
+    assert_eq!(indexes.len(), MOST, "no row twice");
+    // Some dozen rows are in each answer.
+    assert!(agent.requests() < MOST / 10, "{}", agent.requests());
+}
+
 #[tokio::test]
 async fn a_counter_without_octets_does_not_affect_other_values() {
     let agent = LabAgent::start(Device::switch(PORTS, 0));

@@ -69,7 +69,6 @@ pub(crate) fn without_links(path: &Path) -> PathBuf {
 }
 
 /// The owner of a file, if it is neither root nor the user of this process.
-#[cfg(feature = "sqlite")]
 pub(crate) fn owner_of(file: &fs::Metadata) -> Option<u32> {
     #[cfg(unix)]
     {
@@ -138,6 +137,11 @@ pub(crate) fn io_error(step: &'static str, path: &Path, source: io::Error) -> St
         place: display(path),
         source,
     }
+}
+
+/// The error of a file that is not used because another user may have put it there.
+pub(crate) fn foreign(uid: u32) -> io::Error {
+    io::Error::other(format!("it belongs to another user (uid {uid})"))
 }
 
 /// The error of a file that is not read: it is not there, or is something else.

@@ -16,6 +16,7 @@ use crate::{
     lock::{Lock, LockError},
     model::{Loaded, Model},
     store_thread::{Backend, StoreThread},
+    trust::Trust,
 };
 
 /// The state of one site in one JSON file.
@@ -33,14 +34,27 @@ impl JsonStore {
     /// Opens a store on `path` without touching the file yet. Times are written
     /// in `zone`. The `lock` (see [`JsonStore::lock`]) is held for as long as
     /// anything can still be written; without one, other processes are not kept
-    /// away.
+    /// away. A file of another user, except root, is not read.
     ///
     /// # Errors
     /// When the thread cannot be started.
     pub fn open(path: impl AsRef<Path>, zone: TimeZone, lock: Option<Lock>) -> Result<Self, StoreError> {
+        Self::open_as(path, zone, lock, Trust::Own)
+    }
+
+    /// As [`open`](Self::open), for the files of those who are trusted.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_as(
+        path: impl AsRef<Path>,
+        zone: TimeZone,
+        lock: Option<Lock>,
+        trust: Trust,
+    ) -> Result<Self, StoreError> {
         let path = path.as_ref();
         let backend = JsonBackend {
-            file: JsonFile::new(path),
+            file: JsonFile::new(path, trust),
             zone,
         };
         let thread = StoreThread::start(path, backend, lock)?;
@@ -51,18 +65,19 @@ impl JsonStore {
     /// is held. Creates the file's directory (mode 755) where it is missing.
     ///
     /// # Errors
-    /// When another process holds the lock, or the lock file cannot be created.
+    /// When another process holds the lock, or the lock file cannot be created or belongs to
+    /// another user.
     pub fn lock(path: impl AsRef<Path>) -> Result<Lock, LockError> {
-        Self::lock_as(path, "")
+        Self::lock_as(path, "", Trust::Own)
     }
 
     /// As [`lock`](Self::lock), with one line in which the holder describes itself to a process
-    /// that finds the lock held.
+    /// that finds the lock held, and for the lock files of those who are trusted.
     ///
     /// # Errors
     /// As [`lock`](Self::lock).
-    pub fn lock_as(path: impl AsRef<Path>, note: &str) -> Result<Lock, LockError> {
-        Lock::of(path.as_ref(), note)
+    pub fn lock_as(path: impl AsRef<Path>, note: &str, trust: Trust) -> Result<Lock, LockError> {
+        Lock::of(path.as_ref(), note, trust)
     }
 }
 
@@ -100,5 +115,5 @@ impl Backend for JsonBackend {
 
 /// Reads the file at `path` without owning it.
 pub(crate) fn read_only(path: &Path, zone: &TimeZone) -> Result<Loaded, StoreError> {
-    JsonFile::new(path).read_only(zone)
+    JsonFile::new(path, Trust::Everybody).read_only(zone)
 }

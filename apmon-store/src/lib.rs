@@ -57,6 +57,7 @@
 //! | `file` | file names, directories and errors shared by both stores |
 //! | `lock` | one process per state file |
 //! | `owner` | whose a state file and its directory are, and who else may write there |
+//! | `trust` | whose files a store uses, decided when they are opened |
 //! | `warning` | warnings about values that cannot be read |
 
 mod file;
@@ -69,6 +70,7 @@ mod snapshot;
 #[cfg_attr(not(feature = "sqlite"), path = "sqlite/not_built.rs")]
 mod sqlite;
 mod store_thread;
+mod trust;
 mod warning;
 
 pub use json::JsonStore;
@@ -78,3 +80,4 @@ pub use path::{Format, Platform, default_directories, default_directory, default
 pub use snapshot::read_snapshot;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{HISTORY_DAYS, History, Span, SqliteStore};
+pub use trust::Trust;

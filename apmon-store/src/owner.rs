@@ -17,11 +17,13 @@ use crate::file::display;
 #[cfg(unix)]
 use crate::{file::beside, path::Format};
 
-/// Suffixes of the files that belong to a state file; the first is its own.
+/// Suffixes of the files that SQLite reads with a database.
 #[cfg(unix)]
-const SUFFIXES: [&str; 8] = [
-    "", ".lock", ".old", ".new", ".old.tmp", "-journal", "-wal", "-shm",
-];
+const READ_BY_SQLITE: [&str; 3] = ["-journal", "-wal", "-shm"];
+
+/// Suffixes of the files that are made anew, or that apmon can do without.
+#[cfg(unix)]
+const SPARE: [&str; 4] = [".lock", ".old", ".new", ".old.tmp"];
 
 /// Why a state file is not used: other users than root and that of this process may write it, its
 /// directory, or a directory above.
@@ -48,9 +50,11 @@ enum Place {
     Above,
     /// Its directory.
     Directory,
-    /// The state file, or one beside it that belongs to it.
+    /// The state file, or one beside it that is read with it.
     File,
-    /// The socket, which the group may write.
+    /// A file beside it that is made anew, or that apmon can do without.
+    Spare,
+    /// The socket, which the group may write; apmon can do without it.
     Socket,
 }
 
@@ -86,7 +90,11 @@ struct User {
 
 /// Checks who may write the state file at `path` and the files beside it that belong to it. What
 /// does not exist yet may be created. In a directory like `/tmp`, where everybody
-/// may create files and only their owner may remove them, the files decide.
+/// may create files and only their owner may remove them, the files decide; of those that apmon
+/// makes anew, or can do without, another user may have taken the names. There a name may also be
+/// taken after this check, so the stores check each file again when they open it ([`Trust`]).
+///
+/// [`Trust`]: crate::Trust
 ///
 /// On systems other than Unix everything is accepted.
 ///
@@ -140,6 +148,10 @@ fn outside_uid() -> Option<u32> {
     uid.trim().parse().ok()
 }
 
+/// In a directory with this bit everybody may remove only their own files.
+#[cfg(unix)]
+const STICKY: u32 = 0o1000;
+
 /// Decides about one path.
 #[cfg(unix)]
 fn flaw(place: Place, facts: Facts, user: &User) -> Option<FlawKind> {
@@ -147,7 +159,6 @@ fn flaw(place: Place, facts: Facts, user: &User) -> Option<FlawKind> {
     const DIRECTORY: u32 = 0o040_000;
     const LINK: u32 = 0o120_000;
     const SOCKET: u32 = 0o140_000;
-    const STICKY: u32 = 0o1000;
     let is_outside = place == Place::Above && user.outside == Some(facts.uid);
     if !user.is_trusted(facts.uid) && !is_outside {
         return Some(FlawKind::Owner(facts.uid));
@@ -161,9 +172,9 @@ fn flaw(place: Place, facts: Facts, user: &User) -> Option<FlawKind> {
         Place::Above | Place::Directory if facts.mode & STICKY != 0 => return None,
         Place::Above | Place::Directory => {}
         Place::Socket if kind == SOCKET => return None,
-        Place::File | Place::Socket if kind == LINK => return Some(FlawKind::Link),
+        Place::File | Place::Spare | Place::Socket if kind == LINK => return Some(FlawKind::Link),
         // A directory or a pipe fails by itself.
-        Place::File | Place::Socket => {}
+        Place::File | Place::Spare | Place::Socket => {}
     }
     let by_group = facts.mode & 0o020 != 0 && !user.is_own_group(facts.gid);
     (by_group || facts.mode & 0o002 != 0).then_some(FlawKind::Mode(facts.mode & 0o7777))
@@ -172,13 +183,32 @@ fn flaw(place: Place, facts: Facts, user: &User) -> Option<FlawKind> {
 /// The files that belong to the state file at `path`.
 #[cfg(unix)]
 fn files_of(path: &Path) -> Vec<(PathBuf, Place)> {
-    let json = path.with_extension("json");
-    let imported = (Format::of(path) == Format::Sqlite).then_some(json.as_path());
-    let bases = std::iter::once(path).chain(imported);
-    let files = bases.flat_map(|base| SUFFIXES.map(|suffix| (beside(base, suffix), Place::File)));
+    let spare = |base: &Path| SPARE.map(|suffix| (beside(base, suffix), Place::Spare));
+    let mut files = vec![
+        (path.to_owned(), Place::File),
+        (path.with_extension("sock"), Place::Socket),
+    ];
+    files.extend(spare(path));
+    if Format::of(path) == Format::Sqlite {
+        files.extend(READ_BY_SQLITE.map(|suffix| (beside(path, suffix), Place::File)));
+        let json = path.with_extension("json");
+        // It is imported where there is no database yet.
+        let place = match path.metadata().map_or(0, |database| database.len()) {
+            0 => Place::File,
+            _ => Place::Spare,
+        };
+        files.push((json.clone(), place));
+        files.extend(spare(&json));
+    }
     files
-        .chain([(path.with_extension("sock"), Place::Socket)])
-        .collect()
+}
+
+/// Whether a flaw of a file matters although everybody may create files beside it, as in `/tmp`:
+/// otherwise another user could end the monitoring with an empty file.
+#[cfg(unix)]
+fn matters_in_shared_directory(flaw: &Flaw) -> bool {
+    let is_spare = matches!(flaw.place, Place::Spare | Place::Socket);
+    !(is_spare && matches!(flaw.kind, FlawKind::Owner(_)))
 }
 
 impl fmt::Display for Flaw {

@@ -33,6 +33,7 @@ use crate::{
     lock::{Lock, LockError},
     model::Loaded,
     store_thread::StoreThread,
+    trust::Trust,
 };
 
 /// Days for which incidents and deliveries are kept by default.
@@ -58,14 +59,28 @@ impl SqliteStore {
     /// Opens a store on `path` without touching the file yet. The times of an
     /// imported JSON file are read in `zone`. The `lock` (see
     /// [`SqliteStore::lock`]) is held for as long as anything can still be
-    /// written; without one, other processes are not kept away.
+    /// written; without one, other processes are not kept away. Files of another user,
+    /// except root, are not read.
     ///
     /// # Errors
     /// When the thread cannot be started.
     pub fn open(path: impl AsRef<Path>, zone: TimeZone, lock: Option<Lock>) -> Result<Self, StoreError> {
+        Self::open_as(path, zone, lock, Trust::Own)
+    }
+
+    /// As [`open`](Self::open), for the files of those who are trusted.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_as(
+        path: impl AsRef<Path>,
+        zone: TimeZone,
+        lock: Option<Lock>,
+        trust: Trust,
+    ) -> Result<Self, StoreError> {
         let path = path.as_ref();
         let history_days = Arc::new(AtomicU32::new(HISTORY_DAYS));
-        let backend = SqliteBackend::new(path, zone, lock.is_some(), Arc::clone(&history_days));
+        let backend = SqliteBackend::new(path, zone, lock.is_some(), trust, Arc::clone(&history_days));
         let thread = StoreThread::start(path, backend, lock)?;
         Ok(Self {
             path: path.to_owned(),
@@ -79,25 +94,26 @@ impl SqliteStore {
     /// 755) where it is missing.
     ///
     /// # Errors
-    /// When another process holds the lock, or a lock file cannot be created.
+    /// When another process holds the lock, or the lock file cannot be created or belongs to
+    /// another user.
     pub fn lock(path: impl AsRef<Path>) -> Result<Lock, LockError> {
-        Self::lock_as(path, "")
+        Self::lock_as(path, "", Trust::Own)
     }
 
     /// As [`lock`](Self::lock), with one line in which the holder describes itself to a process
-    /// that finds the lock held.
+    /// that finds the lock held, and for the lock files of those who are trusted.
     ///
     /// # Errors
     /// As [`lock`](Self::lock).
-    pub fn lock_as(path: impl AsRef<Path>, note: &str) -> Result<Lock, LockError> {
+    pub fn lock_as(path: impl AsRef<Path>, note: &str, trust: Trust) -> Result<Lock, LockError> {
         let path = path.as_ref();
-        let lock = Lock::of(path, note)?;
+        let lock = Lock::of(path, note, trust)?;
         // A pass that started before there was a database uses the JSON file.
         let json = json_path(path);
-        match Lock::of(&json, note) {
+        match Lock::of(&json, note, trust) {
             Ok(other) => Ok(lock.with(other)),
             Err(held @ LockError::Held { .. }) => Err(held),
-            Err(LockError::Io { .. }) => Ok(lock),
+            Err(LockError::Io { .. } | LockError::Foreign { .. }) => Ok(lock),
         }
     }
 

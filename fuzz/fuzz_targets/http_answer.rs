@@ -1,4 +1,4 @@
-//! A proxy's answer and a compressed body come to an end, whatever they contain.
+//! An answer in HTTP/1 that breaks its rules is rewritten or refused, however it is cut.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! A proxy's answer and a compressed body come to an end, whatever they contain.
+//! A page in any encoding becomes text.
 
 #![no_main]
 

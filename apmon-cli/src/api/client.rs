@@ -8,7 +8,7 @@ use std::{
 
 use hyper::StatusCode;
 
-use crate::registry::is_believed;
+use crate::registry::{is_believed, is_of_owner};
 
 /// The deadline of a whole exchange: an engine that does not answer is reported before that.
 const TIMEOUT: Duration = Duration::from_secs(7);
@@ -37,7 +37,9 @@ pub(crate) enum ApiError {
     #[error("the daemon answers only its own user and group")]
     Denied,
     /// What listens on the socket is a process of this other user.
-    #[error("what listens on the socket belongs to another user (uid {0}) and is not believed")]
+    #[error(
+        "what listens on the socket belongs to another user (uid {0}), who does not own the state, and is not trusted"
+    )]
     #[cfg_attr(not(unix), allow(dead_code))] // there are no sockets
     Foreign(u32),
     /// The daemon refused the request.
@@ -69,11 +71,11 @@ impl From<io::Error> for ApiError {
     }
 }
 
-/// Sends `GET path` to the daemon at `socket` and returns the body. Only a daemon is believed whose
-/// entry in a registry in the socket's directory would be: root's, this user's, or of the user to
-/// whom root gave that directory.
+/// Sends `GET path` to the daemon at `socket` and returns the body. Asked is a daemon whose entry in a
+/// registry in the socket's directory would be believed (root's, this user's, or of the user to whom
+/// root gave that directory), and one of the user whose state would be shown without a daemon.
 pub(crate) fn get(socket: &Path, path: &str) -> Result<Vec<u8>, ApiError> {
-    let body = exchange(socket, "GET", path, String::new(), believed_at(socket));
+    let body = exchange(socket, "GET", path, String::new(), asked_at(socket));
     request(body, TIMEOUT)
 }
 
@@ -88,17 +90,25 @@ pub(super) fn get_from(
 }
 
 /// Sends `POST path` to the daemon at `socket` and returns the body; as [`get`], only to one that is
-/// believed.
+/// asked there.
 pub(crate) fn post(socket: &Path, path: &str, json: String) -> Result<Vec<u8>, ApiError> {
-    request(exchange(socket, "POST", path, json, believed_at(socket)), TIMEOUT)
+    request(exchange(socket, "POST", path, json, asked_at(socket)), TIMEOUT)
 }
 
 pub(super) fn believed_at(socket: &Path) -> impl Fn(u32) -> bool {
-    let directory = match socket.parent() {
+    let directory = directory_of(socket);
+    move |uid| is_believed(&directory, uid)
+}
+
+fn asked_at(socket: &Path) -> impl Fn(u32) -> bool {
+    move |uid| is_believed(&directory_of(socket), uid) || is_of_owner(socket, uid)
+}
+
+fn directory_of(socket: &Path) -> PathBuf {
+    match socket.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
-    };
-    move |uid| is_believed(&directory, uid)
+    }
 }
 
 fn request(

@@ -68,6 +68,10 @@ impl ProcessSites {
 
     /// All sites, `{"pid": 1, "sites": [...]}`.
     pub(super) fn as_json(&self) -> Value {
+        self.list(SitePath::of)
+    }
+
+    fn list(&self, path: impl Fn(&Path) -> SitePath) -> Value {
         // A file system that hangs must hold up nothing but this answer, and the engines take the
         // lock too.
         let names = self.lock().clone();
@@ -76,7 +80,7 @@ impl ProcessSites {
                 SiteRun::Stopped(reason) => Some(reason),
                 _ => None,
             };
-            let file = SitePath::of(config);
+            let file = path(config);
             Some(json!({
                 "site": name,
                 "site_file": path_as_json(&file.real),
@@ -103,5 +107,27 @@ impl ListedSite {
             },
             reason: object["reason"].as_str().map(str::to_owned),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A path on a file system that hangs takes as long as it takes.
+    #[test]
+    fn the_sites_can_change_while_their_paths_are_looked_up() {
+        let sites = ProcessSites::default();
+        for config in ["/etc/apmon/home.yaml", "/etc/apmon/office.yaml"] {
+            sites.stopped(Path::new(config), &anyhow::anyhow!("no"));
+        }
+        let listed = sites.list(|config| {
+            assert!(sites.names.try_lock().is_ok(), "the engines would wait");
+            sites.stopped(config, &anyhow::anyhow!("changed meanwhile"));
+            SitePath::of(config)
+        });
+        assert_eq!(listed["sites"].as_array().unwrap().len(), 2);
+        let reasons = sites.as_json()["sites"].as_array().unwrap().clone();
+        assert!(reasons.iter().all(|site| site["reason"] == "changed meanwhile"));
     }
 }

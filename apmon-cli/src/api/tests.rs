@@ -138,6 +138,24 @@ fn requests_are_answered_and_errors_explained() {
         (status.site.as_str(), status.monitors[0].name.as_str()),
         ("Home", "web")
     );
+    for (query, refused) in [
+        ("monitor=web", 1),
+        ("x=y&monitor=%77eb", 1),
+        ("monitor=we", 0),
+        ("monitor", 1),
+    ] {
+        let (code, status) = request(&socket, "GET", &format!("{STATUS}?{query}"), "");
+        assert_eq!(
+            (code, &status["outbox"]["refused"]),
+            (200, &json!(refused)),
+            "{query}"
+        );
+        assert_eq!(status["monitors"][0]["name"], "web", "{query}");
+    }
+    assert_eq!(
+        status_for("a&b=c ä"),
+        format!("{STATUS}?monitor=a%26b%3Dc%20%C3%A4")
+    );
     for body in ["", "{}", "{\"channel\": null}", "{\"channel\": \"hook\"}"] {
         assert_eq!(
             request(&socket, "POST", RETRY, body),

@@ -6,18 +6,22 @@ use apmon_core::{Clock as _, SystemClock, text::printable};
 
 use crate::{
     api,
-    registry::{Entry, Registration, SitePath, register},
+    registry::{Claim, Entry, Registration, SitePath, register},
 };
 
 /// A running site and its entry in the registry.
 pub(super) struct RegisteredSite {
     entry: Entry,
+    /// Keeps other apmons from running the site file.
+    claim: Claim,
+    /// Whether it was logged that another one has claimed it.
+    is_contested: bool,
     /// `None` before [`RegisteredSite::register`], or if no registry can be written to.
     registration: Option<Registration>,
 }
 
 impl RegisteredSite {
-    pub(super) fn new(site: &str, file: SitePath, state_file: PathBuf) -> Self {
+    pub(super) fn new(site: &str, file: SitePath, state_file: PathBuf, claim: Claim) -> Self {
         Self {
             entry: Entry {
                 file,
@@ -27,6 +31,8 @@ impl RegisteredSite {
                 pid: std::process::id(),
                 started: SystemClock::new().now().wall,
             },
+            claim,
+            is_contested: false,
             registration: None,
         }
     }
@@ -78,6 +84,8 @@ impl RegisteredSite {
     /// Registers the site anew if its entry is gone, as when somebody empties `/run`, or if it
     /// could not be registered before.
     pub(super) fn keep(&mut self) {
+        let claimed = self.claim.keep();
+        self.report_contest(claimed.is_err());
         if self.registration.as_ref().is_some_and(Registration::is_present) {
             return;
         }
@@ -96,9 +104,21 @@ impl RegisteredSite {
         }
     }
 
+    /// Logs once that another apmon has claimed the site file while this one had no claim.
+    fn report_contest(&mut self, is_contested: bool) {
+        if is_contested && !self.is_contested {
+            tracing::error!(
+                "another apmon has claimed this site file while the registry was empty, or the file is a link that was changed to one that is running: notifications may be sent twice; stop one of them"
+            );
+        }
+        self.is_contested = is_contested;
+    }
+
     /// Registers the site anew if a reload has changed its name, or the target of a link.
     pub(super) fn reloaded(&mut self, site: &str, file: SitePath) {
         let is_same = self.entry.site == site && self.entry.file == file;
+        let claimed = self.claim.follow(&file);
+        self.report_contest(claimed.is_err());
         self.entry.site = site.to_owned();
         self.entry.file = file;
         let Some(registration) = self.registration.as_mut().filter(|_| !is_same) else {

@@ -189,13 +189,13 @@ impl Supervisor {
             store,
             file,
             state_file,
-            claim: _claim,
+            claim,
         }: Ready,
         published: &watch::Sender<Option<Handle>>,
     ) -> Ended {
         store.configure(site.history_days);
         let plan = self.test_connections(site);
-        let mut registered = RegisteredSite::new(&plan.site, file, state_file);
+        let mut registered = RegisteredSite::new(&plan.site, file, state_file, claim);
         self.process.span(&self.config).in_scope(|| {
             registered.log_start();
             tracing::info!(

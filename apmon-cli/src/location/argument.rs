@@ -24,6 +24,10 @@ pub(crate) fn site_file(given: &Path) -> anyhow::Result<PathBuf> {
         return Ok(path);
     }
     let shown = path.display().to_string();
+    let missing = match path.is_file() {
+        true => "a site file's name must end in .yaml, .yml or .json",
+        false => "no such file",
+    };
     let survey = Survey::take();
     match named(&survey, &shown)? {
         Some(path) => Ok(path),
@@ -33,7 +37,7 @@ pub(crate) fn site_file(given: &Path) -> anyhow::Result<PathBuf> {
                 .map(|name| format!("; did you mean \"{name}\"?"))
                 .unwrap_or_default();
             anyhow::bail!(
-                "{}: no such file, and no daemon has registered a site of this name ({}){}",
+                "{}: {missing}, and no daemon has registered a site of this name ({}){}",
                 printable(&shown),
                 Search::of(&survey),
                 printable(&hint)
@@ -42,25 +46,30 @@ pub(crate) fn site_file(given: &Path) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// Whether an argument is a path, and not the name of a site.
+/// Whether an argument is a path, and not the name of a site. A bare word is none, even if a file
+/// has that name: it may as well be a mistyped command.
 pub(crate) fn is_path(given: &Path) -> bool {
-    site::is_site_file(&given.to_string_lossy()) || given.components().count() > 1 || given.is_file()
+    let text = given.to_string_lossy();
+    site::is_site_file(&text)
+        || text.contains('/')
+        || matches!(&*text, "." | "..")
+        || given.extension().is_some() && given.is_file()
 }
 
-/// The site files that these arguments name. Errors are logged, and their number is
-/// returned: one argument does not keep the others from running.
-pub(crate) fn site_files(given: &[PathBuf]) -> (Vec<PathBuf>, usize) {
-    let (mut files, mut errors) = (Vec::new(), 0);
+/// The site files that these arguments name, and the arguments that name none. Those are logged: one
+/// argument does not keep the others from running.
+pub(crate) fn site_files(given: &[PathBuf]) -> (Vec<PathBuf>, Vec<(PathBuf, anyhow::Error)>) {
+    let (mut files, mut unknown) = (Vec::new(), Vec::new());
     for given in given {
         match site_file(given) {
             Ok(file) => files.push(file),
             Err(error) => {
-                errors += 1;
                 tracing::error!("{error:#}");
+                unknown.push((given.clone(), error));
             }
         }
     }
-    (files, errors)
+    (files, unknown)
 }
 
 /// The file of the site that is registered under this name.

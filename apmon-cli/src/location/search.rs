@@ -13,7 +13,7 @@ use apmon_store::{Format, Platform};
 use super::{Search, SiteLocation, stem};
 use crate::{
     api::{self, ApiError},
-    registry::{SitePath, Survey, is_believed},
+    registry::{SitePath, Survey, is_believed, is_of_owner},
     site::{self, RunMode},
 };
 
@@ -89,6 +89,14 @@ pub(super) fn find(config: &Path, survey: &Survey) -> SiteLocation {
             Asked::Other => continue,
             Asked::Unknown(why) => location.search.unsearched.push((place.socket(), why)),
             // Those who only read may see it.
+            Asked::Owners(pid) => {
+                let state = State::new(place.database(), false);
+                states.push(State {
+                    daemon: Some(pid),
+                    ..state
+                });
+                continue;
+            }
             Asked::Foreign => is_guess = true,
             Asked::Nobody => {}
         }
@@ -115,6 +123,7 @@ pub(super) fn find(config: &Path, survey: &Survey) -> SiteLocation {
         Some(state) => {
             location.state_file = state.path;
             location.is_guess = state.is_guess;
+            location.daemon = state.daemon;
         }
         None => location.state_file = site::state_file(config, None, RunMode::Pass),
     }
@@ -132,6 +141,8 @@ struct State {
     path: PathBuf,
     changed: SystemTime,
     is_guess: bool,
+    /// The process of another user that says it runs the site with this state.
+    daemon: Option<u32>,
 }
 
 impl State {
@@ -140,6 +151,7 @@ impl State {
             changed: changed(&path),
             path,
             is_guess,
+            daemon: None,
         }
     }
 }
@@ -158,6 +170,9 @@ enum Asked {
     Ours(u32),
     /// The daemon of another site file of the same stem.
     Other,
+    /// A process of the user who owns the state says that it runs the site file. That is good enough
+    /// to show it, and no reason not to run the site.
+    Owners(u32),
     /// Something of another user, which is not believed.
     Foreign,
     Nobody,
@@ -199,6 +214,13 @@ impl Place {
             Ok((theirs, pid)) if theirs.is_same(file) => Asked::Ours(pid),
             Ok(_) => Asked::Other,
             Err(ApiError::NoDaemon) => Asked::Nobody,
+            Err(ApiError::Foreign(uid)) if is_of_owner(&socket, uid) => {
+                match api::site_of(&socket, |other| other == uid) {
+                    Ok((theirs, pid)) if theirs.is_same(file) => Asked::Owners(pid),
+                    Ok(_) => Asked::Other,
+                    Err(_) => Asked::Foreign,
+                }
+            }
             // Anybody may listen where anybody may create files, and say anything.
             Err(ApiError::Foreign(uid)) => {
                 let shown = socket.display().to_string();

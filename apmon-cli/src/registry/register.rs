@@ -9,7 +9,7 @@ use std::{
 use apmon_core::{config::ProcessEnvironment, text::printable};
 
 use super::{
-    Entry, Registries,
+    Entry, Registries, claim,
     entry::{open, read},
     lock::{is_locked, lock},
     of_this_user,
@@ -56,8 +56,7 @@ impl Registration {
 
     /// Whether the entry is still there: somebody may have emptied the directory.
     pub(crate) fn is_present(&self) -> bool {
-        let there = fs::symlink_metadata(&self.path);
-        there.is_ok_and(|there| self.file.metadata().is_ok_and(|own| is_same(&own, &there)))
+        has_name(&self.file, &self.path)
     }
 
     /// Replaces the entry: the site has another name, or a link to its file another target.
@@ -140,6 +139,12 @@ pub(super) fn register_in(directory: &Path, entry: &Entry) -> Result<Registratio
 /// Whether a running daemon has the entry of this name.
 fn is_of_running(path: &Path) -> bool {
     open(path).is_ok_and(|file| is_locked(&file).is_ok_and(|locked| locked))
+}
+
+/// Whether the open file is the one that has this name.
+pub(super) fn has_name(file: &File, path: &Path) -> bool {
+    let there = fs::symlink_metadata(path);
+    there.is_ok_and(|there| file.metadata().is_ok_and(|own| is_same(&own, &there)))
 }
 
 #[cfg(unix)]
@@ -243,8 +248,10 @@ fn publish(directory: &Path, name: &str, entry: &Entry) -> io::Result<(PathBuf, 
     }
 }
 
-/// Removes the entries of this site file, and those half written, that no daemon holds.
+/// Removes the entries of this site file, and those half written, that no daemon holds, and the claims
+/// of site files that are gone.
 fn sweep(directory: &Directory, kept: &Path, entry: &Entry) {
+    claim::sweep(directory);
     for file in fs::read_dir(directory.path()).into_iter().flatten().flatten() {
         let path = file.path();
         let is_left_over = match is_half_written(file.file_name().as_encoded_bytes()) {

@@ -88,7 +88,11 @@ fn an_entry_of_a_running_daemon_is_not_replaced_by_another_of_the_same_process_i
 
 #[test]
 fn a_daemon_claims_a_site_file_alone_and_passes_claim_it_together() {
-    use super::claim::claim_in;
+    use super::claim::{Claimed, Locked};
+    let claim_in = |registry: &Path, file: &SitePath, alone| -> Result<Vec<Locked>, Claimed> {
+        let mut locked = Vec::new();
+        super::claim::claim_in(registry, file, alone, &mut locked).map(|()| locked)
+    };
     let directory = tempfile::tempdir().unwrap();
     let registry = directory.path().join("apmon");
     let file = |path: &str| SitePath::of(Path::new(path));
@@ -126,6 +130,56 @@ fn a_daemon_claims_a_site_file_alone_and_passes_claim_it_together() {
         assert_eq!((&name[..1], mode & 0o777), (".", 0o600));
     }
     assert!(entries(&registry).unwrap().is_empty());
+}
+
+#[test]
+fn a_claim_is_made_anew_where_its_file_is_gone_unless_another_process_was_faster() {
+    let directory = tempfile::tempdir().unwrap();
+    let registry = [directory.path().join("apmon")];
+    let home = SitePath::of(Path::new("/etc/apmon/home.yaml"));
+    let claim = |registry: &[PathBuf]| {
+        let mut claim = claim::unclaimed(&home, true);
+        claim.keep_in(registry).map(|()| claim)
+    };
+    let mut daemon = claim(&registry).unwrap();
+    let file = registry[0].join(&names(&registry[0])[0]);
+    daemon.keep_in(&registry).unwrap();
+    assert!(claim(&registry).is_err(), "it was kept");
+    fs::remove_dir_all(&registry[0]).unwrap();
+    daemon.keep_in(&registry).unwrap();
+    assert!(file.exists() && claim(&registry).is_err(), "it was made anew");
+    fs::remove_file(&file).unwrap();
+    let other = claim(&registry).unwrap();
+    daemon.keep_in(&registry).unwrap_err();
+    drop(other);
+    daemon.keep_in(&registry).unwrap();
+    assert!(claim(&registry).is_err());
+}
+
+#[test]
+fn claims_of_site_files_that_are_gone_are_removed_by_the_next_daemon() {
+    let directory = tempfile::tempdir().unwrap();
+    let registry = [directory.path().join("apmon")];
+    let claim = |name: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, "").unwrap();
+        let mut claim = claim::unclaimed(&SitePath::of(&path), true);
+        claim.keep_in(&registry).unwrap();
+        (claim, path)
+    };
+    let [(running, gone), (ended, also_gone), (stopped, there)] =
+        ["running.yaml", "ended.yaml", "stopped.yaml"].map(claim);
+    drop((ended, stopped));
+    fs::remove_file(gone).unwrap();
+    fs::remove_file(&also_gone).unwrap();
+    assert_eq!(names(&registry[0]).len(), 3);
+    let _registration = register_in(&registry[0], &entry(&there, "Home")).unwrap();
+    let mut left = names(&registry[0]);
+    left.retain(|name| name.ends_with(".claim"));
+    assert_eq!(left.len(), 2, "of one that runs, and of one that may run again");
+    let mut again = claim::unclaimed(&SitePath::of(&also_gone), true);
+    again.keep_in(&registry).unwrap();
+    drop(running);
 }
 
 #[test]
@@ -221,6 +275,25 @@ fn paths_that_are_not_utf_8_are_kept() {
     let name = std::ffi::OsString::from_vec(b"/etc/apmon/caf\xe9.yaml".to_vec());
     let entry = entry(Path::new(&name), "Caf\u{e9} \u{1b}[31m");
     assert_eq!(Entry::of(&entry.text()), Some(entry));
+}
+
+proptest::proptest! {
+    /// Any user may write a file in a directory that they own.
+    #[test]
+    fn an_entry_is_read_or_ignored_whatever_it_contains(
+        text: String,
+        at in 0_usize..400,
+        with in "[\\x00-\\x7f]{0,3}",
+        to in 0_usize..20,
+    ) {
+        let _ = Entry::of(&text);
+        let mut forged = home().text();
+        let at = at.min(forged.len());
+        forged.replace_range(at..(at + to).min(forged.len()), &with);
+        if let Some(entry) = Entry::of(&forged) {
+            proptest::prop_assert_eq!(Entry::of(&entry.text()), Some(entry));
+        }
+    }
 }
 
 #[test]

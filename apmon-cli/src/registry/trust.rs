@@ -80,6 +80,23 @@ pub(crate) fn is_believed(directory: &Path, uid: u32) -> bool {
     }
 }
 
+/// Whether this user owns the state beside a socket, or the directory of both. Such a user decides
+/// what commands show that only read the state, so they may also ask this user's daemon. Nothing
+/// else follows from what it says.
+pub(crate) fn is_of_owner(socket: &Path, uid: u32) -> bool {
+    let owner = |path: &Path| Some(Properties::of(&path.symlink_metadata().ok()?).ok()?.owner);
+    let directory = socket.parent().and_then(|directory| {
+        // A relative path may consist of a name only.
+        let directory = std::path::absolute(directory.join(".")).ok()?;
+        owner(&directory.canonicalize().ok()?)
+    });
+    // The first one that is there is the one that is shown.
+    let mut states = ["db", "json"].iter();
+    let state = states.find_map(|suffix| owner(&socket.with_extension(suffix)));
+    // In a directory such as `/tmp` its owner has no part in the files.
+    directory == Some(uid) || state == Some(uid)
+}
+
 /// What decides whether a file or directory counts.
 struct Properties {
     owner: u32,
@@ -196,6 +213,24 @@ mod tests {
             assert!(is_believed(directory, myself()));
             assert!(!is_believed(directory, OTHER));
         }
+    }
+
+    #[test]
+    fn only_the_owner_of_the_state_or_of_its_directory_may_be_asked_about_it() {
+        use std::os::unix::fs::chown;
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("home.statefile.sock");
+        assert!(is_of_owner(&socket, myself()) && !is_of_owner(&socket, OTHER));
+        // The tests of this module need root only here.
+        let json = directory.path().join("home.statefile.json");
+        std::fs::write(&json, "").unwrap();
+        chown(&json, Some(OTHER), None).unwrap();
+        assert!(is_of_owner(&socket, OTHER));
+        // Beside a database, anybody could have put it there.
+        std::fs::write(directory.path().join("home.statefile.db"), "").unwrap();
+        assert!(!is_of_owner(&socket, OTHER));
+        chown(directory.path(), Some(OTHER), None).unwrap();
+        assert!(is_of_owner(&socket, OTHER));
     }
 
     #[test]

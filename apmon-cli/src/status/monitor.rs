@@ -20,7 +20,7 @@ const NAMES: usize = 12;
 /// The least width of the texts beside it.
 const LEAST: usize = 24;
 
-/// Reduces a status to the monitor or the part of this name, and the notifications about it.
+/// Reduces a status to the monitor or the part of this name.
 ///
 /// # Errors
 /// If the site has no such monitor.
@@ -48,18 +48,6 @@ pub(super) fn only(status: &mut SiteStatus, name: &str) -> anyhow::Result<()> {
         printable(&status.site),
         printable(name)
     );
-    let is_about =
-        |monitor: &str| monitor == name || monitor.strip_prefix(name).is_some_and(|it| it.starts_with('/'));
-    let outbox = &mut status.outbox;
-    outbox
-        .oldest
-        .retain(|notification| is_about(&notification.monitor));
-    outbox.waiting = outbox
-        .oldest
-        .iter()
-        .filter(|notification| !notification.refused)
-        .count();
-    outbox.refused = outbox.oldest.len() - outbox.waiting;
     Ok(())
 }
 

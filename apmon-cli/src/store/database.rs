@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use apmon_core::StateStore;
-use apmon_store::{Format, HISTORY_DAYS, SqliteStore};
+use apmon_store::{Format, HISTORY_DAYS, SqliteStore, Trust};
 use jiff::tz::TimeZone;
 
 use super::held;
@@ -20,9 +20,9 @@ pub(crate) struct Database(Arc<SqliteStore>);
 
 impl Database {
     /// Opens the database and locks it.
-    pub(super) fn open(path: &Path, zone: TimeZone, note: &str) -> anyhow::Result<Self> {
-        let lock = held(SqliteStore::lock_as(path, note), path)?;
-        Ok(Self(Arc::new(SqliteStore::open(path, zone, lock)?)))
+    pub(super) fn open(path: &Path, zone: TimeZone, note: &str, trust: Trust) -> anyhow::Result<Self> {
+        let lock = held(SqliteStore::lock_as(path, note, trust), path)?;
+        Ok(Self(Arc::new(SqliteStore::open_as(path, zone, lock, trust)?)))
     }
 
     pub(super) fn shared(&self) -> Arc<dyn StateStore> {

@@ -1,5 +1,12 @@
 //! One daemon for each site file.
 
+use std::{
+    fs::{self, File},
+    os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
+};
+
+use rustix::fs::{FlockOperation, fcntl_lock};
+
 use crate::{
     command_by_hand, in_own_namespace, lab, start,
     support::{Process, Service, wait_until},
@@ -49,6 +56,50 @@ fn of_daemons_that_start_at_the_same_moment_one_runs() {
         last.wait_for_err("HomeLab: watching 1 monitor");
         last.stop().assert_code(0);
     }
+}
+
+/// Otherwise each of two that start together could refuse to run because of the other.
+#[test]
+fn one_that_is_refused_does_not_lock_the_state_that_the_other_is_about_to_lock() {
+    let (lab, receiver, web) = lab();
+    write_site(&lab, "home.yaml", "HomeLab", &receiver, &web);
+    fs::create_dir(lab.path("run")).unwrap();
+    // As a daemon that has claimed the site file, and nothing else yet.
+    let file = lab.path("home.yaml").canonicalize().unwrap();
+    let hash = file
+        .as_os_str()
+        .as_bytes()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    let mut options = File::options();
+    options.write(true).create_new(true).mode(0o600);
+    let claim = options
+        .open(lab.path("run").join(format!(".{hash:016x}.claim")))
+        .unwrap();
+    fcntl_lock(&claim, FlockOperation::NonBlockingLockExclusive).unwrap();
+    let started = "another apmon is running this site, or has just started to; try again when it has ended";
+    for arguments in [&["run", "home.yaml"][..], &["home.yaml"]] {
+        lab.run(arguments).assert_code(1).assert_only_error(started);
+        assert!(!lab.path("state").exists(), "no lock file was made");
+    }
+    // Once it has locked its state, its process is named.
+    fs::create_dir(lab.path("state")).unwrap();
+    let lock = lab.path("state/home.statefile.db.lock");
+    fs::write(&lock, format!("{}\n", std::process::id())).unwrap();
+    let held = format!(
+        "another apmon is running this site: {} is held by process {}",
+        lock.display(),
+        std::process::id()
+    );
+    lab.run(&["run", "home.yaml"])
+        .assert_code(1)
+        .assert_only_error(&held);
+    drop(claim);
+    let mut daemon = lab.start(&["run", "-v", "home.yaml"]);
+    daemon.wait_for_err("HomeLab: watching 1 monitor");
+    daemon.stop().assert_code(0);
 }
 
 /// Each is process 1 in a namespace of its own, as in a container.

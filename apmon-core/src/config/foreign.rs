@@ -21,6 +21,8 @@ const OPTIONS: &[(&str, Place)] = &[
     ("frequency", Is("check_every_n_secs")),
     ("period", Is("check_every_n_secs")),
     ("timeout", Is("max_try_secs")),
+    ("timeout_secs", Is("max_try_secs")),
+    ("timeout_seconds", Is("max_try_secs")),
     ("check_timeout", Is("max_try_secs")),
     ("retries", Is("max_retries")),
     ("max_check_attempts", Is("max_retries")),
@@ -28,6 +30,7 @@ const OPTIONS: &[(&str, Place)] = &[
     ("retry_interval", Is("retry_every_n_secs")),
     ("notification_interval", Is("notify_every_n_secs")),
     ("renotify_interval", Is("notify_every_n_secs")),
+    ("resend_interval", Is("notify_every_n_secs")),
     ("url", Is("address")),
     ("host", Is("address")),
     ("hostname", Is("address")),
@@ -44,6 +47,10 @@ const OPTIONS: &[(&str, Place)] = &[
     ("username", Is("smtp_username")),
     ("user", Is("smtp_username")),
     ("password", Is("smtp_password")),
+    ("pass", Is("smtp_password")),
+    ("webhook_url", Is("url")),
+    ("webhook", Is("url")),
+    ("chat", Is("chat_id")),
     ("from", Is("from_address")),
     ("sender", Is("from_address")),
     ("to", Is("email")),
@@ -52,6 +59,8 @@ const OPTIONS: &[(&str, Place)] = &[
     ("title", Is("name")),
     ("kind", Is("type")),
     ("protocol", Is("type")),
+    ("prober", Is("type")),
+    ("module", Is("type")),
     ("keyword", Is("expect")),
     ("contains", Is("expect")),
     ("status", Is("expect_status")),
@@ -64,6 +73,13 @@ const OPTIONS: &[(&str, Place)] = &[
     ("verify_ssl", Is("ssl_verify")),
     ("tls_verify", Is("ssl_verify")),
     ("ca_file", Is("ssl_ca_file")),
+    ("cert_expiry", Is("ssl_expiry_warn_days")),
+    ("certificate_expiration", Is("ssl_expiry_warn_days")),
+    ("expiry_notification", Is("ssl_expiry_warn_days")),
+    ("ip_protocol", Is("address_family")),
+    ("preferred_ip_protocol", Is("address_family")),
+    ("ip_version", Is("address_family")),
+    ("query_name", Is("query")),
     ("fingerprint", Is("ssl_fingerprint")),
     ("notifications", Is("alarms")),
     ("notify", Is("alarms")),
@@ -111,6 +127,86 @@ const OPTIONS: &[(&str, Place)] = &[
         Other("is not an option: write the login into the address, http://USER:PASSWORD@HOST/"),
     ),
     (
+        "basic_auth_user",
+        Other("is not an option: write the login into the address, http://USER:PASSWORD@HOST/"),
+    ),
+    (
+        "auth",
+        Other("is not an option: write the login into the address, http://USER:PASSWORD@HOST/"),
+    ),
+    (
+        "port",
+        Other("is not an option: write the port into the address, such as tcp://HOST:PORT"),
+    ),
+    (
+        "conditions",
+        Other(
+            "is not an option: \"expect\" is the text that an answer must contain, and \"expect_status\" the status",
+        ),
+    ),
+    (
+        "regex",
+        Other("is not an option: \"expect\" is the text that an answer must contain; there are no patterns"),
+    ),
+    (
+        "fail_if_body_not_matches_regexp",
+        Other("is not an option: \"expect\" is the text that an answer must contain; there are no patterns"),
+    ),
+    (
+        "alerts",
+        Other(
+            "is not an option: channels are listed in the section \"site\", and alarms: no silences a monitor",
+        ),
+    ),
+    (
+        "client",
+        Other("is not an option: timeouts and certificates are options of the monitor itself"),
+    ),
+    (
+        "contacts",
+        Other(
+            "is not an option: channels are listed in the section \"site\", and alarms: no silences a monitor",
+        ),
+    ),
+    (
+        "contact_groups",
+        Other(
+            "is not an option: channels are listed in the section \"site\", and alarms: no silences a monitor",
+        ),
+    ),
+    (
+        "follow_redirects",
+        Other("is not an option: redirects are followed, unless expect_status lists their status"),
+    ),
+    (
+        "no_follow_redirects",
+        Other("is not an option: redirects are followed, unless expect_status lists their status"),
+    ),
+    (
+        "max_redirects",
+        Other("is not an option: up to 30 redirects are followed"),
+    ),
+    (
+        "user_agent",
+        Other("is not an option: write it into \"headers\", {User-Agent: ...}"),
+    ),
+    (
+        "upside_down",
+        Other("is not an option: a check cannot be inverted"),
+    ),
+    (
+        "fail_if_not_ssl",
+        Other("is not an option: write https:// into the address"),
+    ),
+    (
+        "tls_config",
+        Other("is not an option: see ssl_verify, ssl_ca_file and ssl_fingerprint"),
+    ),
+    (
+        "ignore_tls",
+        Other("is not an option: certificates are not verified unless ssl_verify: yes is set"),
+    ),
+    (
         "method",
         Other("is not an option: a request is a POST if it has \"send\", else a GET"),
     ),
@@ -128,6 +224,10 @@ const OPTIONS: &[(&str, Place)] = &[
 const TYPES: &[(&str, &str)] = &[
     ("icmp", "ping"),
     ("https", "http"),
+    ("http_2xx", "http"),
+    ("http_post_2xx", "http"),
+    ("tcp_connect", "tcp"),
+    ("starttls", "tcp"),
     ("web", "http"),
     ("url", "http"),
     ("keyword", "http"),
@@ -141,11 +241,33 @@ const TYPES: &[(&str, &str)] = &[
     ("mysql", "tcp"),
 ];
 
+/// Sections of whole files of other tools.
+const SECTIONS: &[(&str, &str)] = &[
+    ("endpoints", "Gatus"),
+    ("monitorList", "Uptime Kuma"),
+    ("modules", "blackbox_exporter"),
+    ("scrape_configs", "Prometheus"),
+];
+
+/// The tool to whose files a section of this name belongs.
+pub(super) fn tool(section: &str) -> Option<&'static str> {
+    let found = SECTIONS.iter().find(|(name, _)| *name == section);
+    found.map(|(_, tool)| *tool)
+}
+
+/// Whether a word is `foreign`, however its parts are joined: `retryInterval`, `retry-interval`.
+fn is(word: &str, foreign: &str) -> bool {
+    let letters = |text: &str| {
+        let letters = text.bytes().filter(|byte| !matches!(byte, b'_' | b'-'));
+        letters.map(|byte| byte.to_ascii_lowercase()).collect::<Vec<_>>()
+    };
+    letters(word) == letters(foreign)
+}
+
 /// What may take the place of an option of another tool, if this is one.
 pub(super) fn option(word: &str) -> impl Iterator<Item = Place> {
-    let lower = word.to_ascii_lowercase();
     let places = OPTIONS.iter();
-    places.filter_map(move |(foreign, place)| (*foreign == lower).then_some(*place))
+    places.filter_map(move |(foreign, place)| is(word, foreign).then_some(*place))
 }
 
 /// What may take the place of a word that is nearly an option of another tool (`intervall`).
@@ -174,6 +296,8 @@ mod tests {
         for (word, place) in [
             ("interval", Some(Is("check_every_n_secs"))),
             ("Interval", Some(Is("check_every_n_secs"))),
+            ("retryInterval", Some(Is("retry_every_n_secs"))),
+            ("query-name", Some(Is("query"))),
             ("intervall", Some(Is("check_every_n_secs"))),
             ("url", Some(Is("address"))),
             ("zzz", None),

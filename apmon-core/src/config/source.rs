@@ -11,6 +11,8 @@ use crate::input_file::{InputFileError, read_file};
 /// The maximum size of a site file, enough for about 50,000 monitors.
 pub const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
+const DIRECTORY: &str = "is a directory, not a site file";
+
 /// The source of values for `${NAME}`.
 pub trait Environment {
     /// The value of the variable; `None` if it is not set.
@@ -39,13 +41,15 @@ pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
         .iter()
         .any(|known| suffix.eq_ignore_ascii_case(known))
     {
-        return Err(unreadable(
-            "a site file's name must end in .yaml, .yml or .json".into(),
-        ));
+        let reason = match path.is_dir() {
+            true => DIRECTORY,
+            false => "a site file's name must end in .yaml, .yml or .json",
+        };
+        return Err(unreadable(reason.into()));
     }
     let bytes = read_file(path, MAX_FILE_BYTES).map_err(|error| {
         unreadable(match error {
-            InputFileError::Directory => "is a directory, not a site file".into(),
+            InputFileError::Directory => DIRECTORY.into(),
             other => other.to_string(),
         })
     })?;

@@ -76,6 +76,8 @@ pub(super) fn instead_of_section(value: &Value) -> String {
     match value {
         Value::Null => "; are its options indented below it?".to_owned(),
         Value::Scalar(text) => match text.split_once(':') {
+            // An address.
+            Some((_, rest)) if rest.starts_with("//") => String::new(),
             Some((key, _)) if !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_') => {
                 format!("; write a space after the colon: \"{key}: ...\"")
             }

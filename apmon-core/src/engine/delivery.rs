@@ -62,8 +62,10 @@ impl Deliveries {
     /// Creates the delivery of a plan without notifications.
     pub(super) fn new(plan: &Plan, zone: TimeZone, keeps_history: bool, publisher: Publisher) -> Self {
         let routes = plan.routes();
+        let mut outbox = Outbox::new(plan.expire_after, routes.fallbacks());
+        outbox.set_keyed(routes.keyed());
         Self {
-            outbox: Outbox::new(plan.expire_after, routes.fallbacks()),
+            outbox,
             stats: DeliveryStats::default(),
             channels: channels(plan),
             timeout: plan.delivery_timeout,
@@ -94,6 +96,7 @@ impl Deliveries {
         self.expire_after = plan.expire_after;
         self.outbox
             .configure(plan.expire_after, self.routes.fallbacks(), now);
+        self.outbox.set_keyed(self.routes.keyed());
     }
 
     /// Queues a notification for its recipients; it is not sent before `hold`, unless it is
@@ -132,9 +135,22 @@ impl Deliveries {
     }
 
     /// Closes an incident, whether or not its end is reported.
-    pub(super) fn close_incident(&mut self, incident: &str, now: Now) {
+    pub(super) fn close_incident(&mut self, monitor: &str, incident: &str, now: Now) {
+        self.outbox.outage_over(monitor, incident);
         let reminders = self.outbox.close_incident(incident, now.wall);
         self.report_dropped(reminders, now);
+    }
+
+    /// Notes which outages a previous run announced that still run.
+    pub(super) fn note_running(&mut self, monitors: &Monitors) {
+        for (monitor, own) in monitors.own_states() {
+            let Some(incident) = &own.incident else {
+                continue;
+            };
+            for channel in own.announced_to.get(incident).into_iter().flatten() {
+                self.outbox.outage_runs(channel, monitor, incident);
+            }
+        }
     }
 
     /// Drops reminders of outages that have ended, but are still queued: their end was not
@@ -405,9 +421,9 @@ impl Deliveries {
         self.outbox.stored_and_lost()
     }
 
-    /// The status of the channels and of the outbox.
-    pub(super) fn status(&mut self, now: Now) -> (Vec<ChannelStatus>, OutboxStatus) {
-        let (mut channels, outbox) = self.outbox.status(self.routes.ids(), now);
+    /// The status of the channels, and of what the outbox has about `monitor`, or of all of it.
+    pub(super) fn status(&mut self, monitor: Option<&str>, now: Now) -> (Vec<ChannelStatus>, OutboxStatus) {
+        let (mut channels, outbox) = self.outbox.status(self.routes.ids(), monitor, now);
         for channel in &mut channels {
             self.stats.fill(channel);
             if self.routes.is_off() {

@@ -134,6 +134,7 @@ impl Dispatcher {
             false => dispatcher.self_monitor.configure(heartbeat, now.mono),
         }
         dispatcher.delivery.load(snapshot.outbox, now);
+        dispatcher.delivery.note_running(&dispatcher.monitors);
         dispatcher
             .delivery
             .drop_stale_reminders(&dispatcher.monitors, now);
@@ -441,7 +442,7 @@ impl Dispatcher {
             self.persistence.record(*rows);
         }
         for incident in &effects.ended {
-            self.delivery.close_incident(incident, now);
+            self.delivery.close_incident(monitor, incident, now);
         }
         let hold = self.check_before(&effects.before_notify, now);
         for addressed in effects.notifications {

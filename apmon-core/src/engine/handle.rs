@@ -37,7 +37,8 @@ pub(super) enum Command {
     CheckNow(String, oneshot::Sender<Result<(), EngineError>>),
     Report(String, Signal, oneshot::Sender<Result<(), EngineError>>),
     Ping(oneshot::Sender<()>),
-    Status(oneshot::Sender<StatusSnapshot>),
+    /// With the notifications about one monitor, or about all.
+    Status(Option<String>, oneshot::Sender<StatusSnapshot>),
     Recent(oneshot::Sender<Vec<RecentSnapshot>>),
     Act(Action, Actor, oneshot::Sender<Result<usize, EngineError>>),
     Shutdown,
@@ -161,10 +162,24 @@ impl Handle {
     /// # Errors
     /// If the engine has ended.
     pub async fn status(&self) -> Result<SiteStatus, EngineError> {
+        self.status_about(None).await
+    }
+
+    /// The same, with an outbox that has only the notifications about one monitor or part: a part
+    /// of the monitor is the monitor too.
+    ///
+    /// # Errors
+    /// If the engine has ended.
+    pub async fn status_for(&self, monitor: &str) -> Result<SiteStatus, EngineError> {
+        self.status_about(Some(monitor.to_owned())).await
+    }
+
+    async fn status_about(&self, monitor: Option<String>) -> Result<SiteStatus, EngineError> {
         if let Some(plan) = self.plan_before_run() {
             return Ok(SiteStatus::of_plan(&plan, SystemClock::new().now().wall));
         }
-        Ok(self.ask(Command::Status).await?.into_status())
+        let snapshot = self.ask(|reply| Command::Status(monitor, reply)).await?;
+        Ok(snapshot.into_status())
     }
 
     /// The last checks of each monitor and each part, in the order of their names: for a dashboard that

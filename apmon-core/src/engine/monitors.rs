@@ -308,6 +308,12 @@ impl Monitors {
         running.or_else(|| self.retired.get(name)).map(|state| &state.own)
     }
 
+    /// The same of all running monitors, by name.
+    pub(super) fn own_states(&self) -> impl Iterator<Item = (&str, &OwnState)> {
+        let named = self.by_name.iter();
+        named.filter_map(|(name, index)| Some((name.as_str(), &self.at(*index)?.state.own)))
+    }
+
     /// Whether the outage that a notification reports is the one of a running monitor.
     pub(super) fn has_outage(&self, notification: &Notification) -> bool {
         let runtime = self.named(&notification.monitor);

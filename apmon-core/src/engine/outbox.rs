@@ -2,9 +2,11 @@
 //! recoveries are never dropped, and an undelivered reminder is replaced by the next one and
 //! dropped when its outage is over.
 
+mod ends;
 mod fallback;
 mod orphan;
 mod queue;
+mod refused;
 mod saving;
 mod status;
 
@@ -47,6 +49,8 @@ pub(super) struct Outbox {
     expiry: Duration,
     /// The fallbacks by channel.
     fallbacks: HashMap<String, Fallback>,
+    /// The channels that keep incidents apart.
+    keyed: HashSet<String>,
     /// Keys of finished entries that may be on disk: the next commit settles them.
     settled: Vec<String>,
     /// Keys of entries that are in a commit for the first time, until it ends.
@@ -83,6 +87,7 @@ impl Outbox {
             expires: None,
             expiry,
             fallbacks,
+            keyed: HashSet::new(),
             settled: Vec::new(),
             writing: HashSet::new(),
             from_memory: false,
@@ -154,6 +159,14 @@ impl Outbox {
             false => entry.attempts,
         };
         let fallback = self.fallbacks.get(&entry.channel);
+        let notification = &entry.notification;
+        // Whether one that a previous run left still runs, only the state of its monitor says.
+        let is_running = matches!(
+            notification.kind,
+            NotificationKind::Outage | NotificationKind::Reminder
+        ) && !stored;
+        let outage = (is_running && !self.keyed.contains(&entry.channel))
+            .then(|| (notification.monitor.clone(), notification.incident.clone()));
         self.inserted += 1;
         let position = queue.insert(Item {
             fallback_done: is_fallback_done(&entry, fallback),
@@ -164,6 +177,7 @@ impl Outbox {
             is_loaded: stored,
             deferred,
             held: false,
+            held_back: false,
             decided,
             inserted: self.inserted,
             expires,
@@ -173,6 +187,9 @@ impl Outbox {
             had_final_attempt: false,
         });
         queue.update_fallback(position, fallback);
+        if let Some((monitor, incident)) = outage {
+            queue.outage_runs(&monitor, &incident);
+        }
         replaced.map(|item| self.settle(item))
     }
 
@@ -316,6 +333,7 @@ impl Outbox {
             let item = queue.remove(position)?;
             return Some(AttemptResult::Replaced(self.settle(item)));
         }
+        queue.hold_back_if_outdated(position);
         queue.update_fallback(position, self.fallbacks.get(channel));
         queue.mark_unsaved(position);
         let entry = queue.item(position)?.entry.clone();

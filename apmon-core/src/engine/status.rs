@@ -1,11 +1,15 @@
 //! The current status of a site, for people and for machines: from a running engine by
 //! [`Handle::status`](super::Handle::status), or from the state in a store.
 
+mod outbox;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::outbox::MAX_SHOWN;
+pub use self::outbox::{NotificationStatus, OutboxStatus};
 use super::plan::Plan;
 use crate::{
     device::Device,
@@ -16,9 +20,6 @@ use crate::{
     store::Snapshot,
     time::{Mono, Now},
 };
-
-/// How many undelivered notifications are listed, the oldest first.
-pub(super) const MAX_SHOWN: usize = 20;
 
 /// The status of one site. In JSON every key is always present, `null` if its value is not
 /// known; times are UTC.
@@ -101,7 +102,7 @@ pub struct MonitorStatus {
     /// says why.
     #[serde(default)]
     pub left_out: BTreeMap<String, String>,
-    /// The warnings of its last check in this run, which are never notified.
+    /// The warnings and notes of its last check in this run, which are never notified.
     #[serde(default)]
     pub warning: Option<String>,
     /// When a heartbeat was last accepted.
@@ -156,38 +157,6 @@ pub struct DeliveryCounts {
     pub refused: u64,
     /// Notifications that were given up because they were too old.
     pub expired: u64,
-}
-
-/// The undelivered notifications.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub struct OutboxStatus {
-    /// Those that were not refused.
-    pub waiting: usize,
-    /// Those that were refused; they are kept and retried.
-    pub refused: usize,
-    /// The oldest of all, at most twenty.
-    pub oldest: Vec<NotificationStatus>,
-}
-
-/// One undelivered notification of one channel.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct NotificationStatus {
-    /// The channel's id.
-    pub channel: String,
-    /// The notification's id.
-    pub id: String,
-    /// The monitor's name.
-    pub monitor: String,
-    /// Its text.
-    pub text: String,
-    /// When it was decided.
-    pub at: Timestamp,
-    /// Failed attempts.
-    pub attempts: u32,
-    /// Whether the receiver refused it.
-    pub refused: bool,
-    /// The error of the last attempt, without secrets.
-    pub last_error: Option<String>,
 }
 
 impl SiteStatus {
@@ -342,41 +311,6 @@ impl ChannelStatus {
         self.oldest = Some(self.oldest.map_or(at, |oldest| oldest.min(at)));
         if self.last_error.is_none() {
             self.last_error.clone_from(&entry.last_error);
-        }
-    }
-}
-
-impl OutboxStatus {
-    pub(super) fn of<'a>(
-        channels: &[ChannelStatus],
-        candidates: impl Iterator<Item = &'a OutboxEntry>,
-    ) -> Self {
-        let mut oldest: Vec<&OutboxEntry> = candidates.collect();
-        oldest.sort_by_key(|entry| entry.notification.at);
-        Self {
-            waiting: channels.iter().map(|channel| channel.waiting).sum(),
-            refused: channels.iter().map(|channel| channel.refused).sum(),
-            oldest: oldest
-                .into_iter()
-                .take(MAX_SHOWN)
-                .map(NotificationStatus::of)
-                .collect(),
-        }
-    }
-}
-
-impl NotificationStatus {
-    fn of(entry: &OutboxEntry) -> Self {
-        let notification = &entry.notification;
-        Self {
-            channel: entry.channel.clone(),
-            id: notification.id.clone(),
-            monitor: notification.monitor.clone(),
-            text: notification.text.clone(),
-            at: notification.at,
-            attempts: entry.attempts,
-            refused: entry.refused,
-            last_error: entry.last_error.clone(),
         }
     }
 }

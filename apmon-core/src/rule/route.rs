@@ -1,6 +1,10 @@
 //! Decides which channels get a notification.
 
-use std::{collections::HashMap, fmt, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
@@ -53,6 +57,10 @@ pub struct Addressed {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Routes {
     routes: Vec<Route>,
+    /// The places of the channels in `routes`, by id.
+    places: HashMap<String, usize>,
+    /// The channels that lead to a fallback, by its id.
+    leading: HashMap<String, Vec<String>>,
     /// Whether nothing is sent.
     off: bool,
     /// Whether the site's own `alarms` are off, which apply to what no monitor decides any more.
@@ -150,10 +158,25 @@ impl Routes {
     /// The routes of these channels.
     #[must_use]
     pub fn new(routes: Vec<Route>) -> Self {
+        let mut leading: HashMap<String, Vec<String>> = HashMap::new();
+        let mut places = HashMap::new();
+        for (place, route) in routes.iter().enumerate() {
+            places.entry(route.id.clone()).or_insert(place);
+            if let Some(fallback) = &route.fallback {
+                let to = leading.entry(fallback.to.clone()).or_default();
+                to.push(route.id.clone());
+            }
+        }
         Self {
             routes,
+            places,
+            leading,
             ..Self::default()
         }
+    }
+
+    fn route(&self, id: &str) -> Option<&Route> {
+        self.routes.get(*self.places.get(id)?)
     }
 
     /// The same routes for a site with these `alarms`.
@@ -232,7 +255,7 @@ impl Routes {
     /// The services that keep incidents by a key, if a channel to which this one was announced is
     /// not in the site file any more: it may be one of them, under a new id.
     fn keyed_in_place_of_missing(&self, announced_to: &[String], kind: &NotificationKind) -> Vec<String> {
-        let is_missing = |id: &String| !self.routes.iter().any(|route| route.id == *id);
+        let is_missing = |id: &String| self.route(id).is_none();
         if !announced_to.iter().any(is_missing) {
             return Vec::new();
         }
@@ -242,9 +265,15 @@ impl Routes {
         keyed.map(|route| route.id.clone()).collect()
     }
 
+    /// The channels that keep incidents apart.
+    pub(crate) fn keyed(&self) -> HashSet<String> {
+        let keyed = self.routes.iter().filter(|route| route.keyed);
+        keyed.map(|route| route.id.clone()).collect()
+    }
+
     /// Whether the channel `id` keeps an incident open until it gets the end.
     pub(crate) fn is_keyed(&self, id: &str) -> bool {
-        self.routes.iter().any(|route| route.keyed && route.id == id)
+        self.route(id).is_some_and(|route| route.keyed)
     }
 
     /// Divides the channels to which an incident was announced into those that get its end now,
@@ -257,7 +286,7 @@ impl Routes {
     ) -> (Vec<String>, Vec<String>) {
         let (mut now, mut later) = (Vec::new(), Vec::new());
         for id in announced_to {
-            let route = self.routes.iter().find(|route| route.id == id);
+            let route = self.route(&id);
             // One that is not in the site file may be added again.
             match route.map_or(EndDue::Later, |route| route.end_due(kind, policy)) {
                 EndDue::Now => now.push(id),
@@ -329,14 +358,11 @@ impl Routes {
 
     /// Whether the channel `id` exists and takes such a notification.
     fn takes(&self, id: &str, kind: &NotificationKind, policy: &Policy) -> bool {
-        let route = self.routes.iter().find(|route| route.id == id);
-        route.is_some_and(|route| route.takes(kind, policy))
+        self.route(id).is_some_and(|route| route.takes(kind, policy))
     }
 
     fn is_fallback(&self, id: &str) -> bool {
-        self.routes
-            .iter()
-            .any(|route| route.fallback.as_ref().is_some_and(|fallback| fallback.to == id))
+        self.leading.contains_key(id)
     }
 
     /// The channels that do not get everything about a monitor with this policy, and why.
@@ -347,17 +373,11 @@ impl Routes {
         const ALL: [Switch; 3] = [Switch::Outages, Switch::Reminders, Switch::Recoveries];
         let exclusion = move |route: &Route| {
             let off = || ALL.into_iter().filter(|switch| !route.switches.are_on(*switch));
-            let leads_here = |other: &&Route| {
-                let fallback = other.fallback.as_ref();
-                fallback.is_some_and(|fallback| fallback.to == route.id)
-            };
-            let leading = self.routes.iter().filter(leads_here);
-            let leading: Vec<String> = leading.map(|other| other.id.clone()).collect();
-            match (&route.class, leading.is_empty()) {
+            match (&route.class, self.leading.get(&route.id)) {
                 (Some(class), _) if route.is_class_off(policy) => Some(Exclusion::Class(class.clone())),
-                (_, false) => Some(Exclusion::FallbackOf(leading)),
-                (_, true) if off().next().is_some() => Some(Exclusion::Switches(off().collect())),
-                (_, true) => None,
+                (_, Some(leading)) => Some(Exclusion::FallbackOf(leading.clone())),
+                (_, None) if off().next().is_some() => Some(Exclusion::Switches(off().collect())),
+                (_, None) => None,
             }
         };
         let routes = self.routes.iter();
@@ -400,38 +420,48 @@ impl Routes {
         }
         let alarms_off = notification.kind.is_ongoing() && !policy.alarms;
         let has_it = entry.addressed.iter().any(|id| id == to);
-        if alarms_off || has_it || is_outdated_for(to, notification, own, ends_too) {
+        let is_outdated = is_over(notification, own, ends_too) || has_newer(to, notification, own);
+        if alarms_off || has_it || is_outdated {
             return FallbackDecision::Skip;
         }
         FallbackDecision::Send
     }
 
     /// Whether `notification`, which waited for a channel that is gone, would leave a wrong
-    /// impression on channel `to`: something newer was announced there. A service that keeps
-    /// incidents apart is not misled, and may be the one that keeps this one open.
+    /// impression on channel `to`: its incident is over, and the end does not reach that channel
+    /// (`ends_too`); or something newer was announced there. By the latter a service that keeps
+    /// incidents apart is not misled, and it may be the one that keeps this one open.
     pub(crate) fn is_outdated_for(
         &self,
         to: &str,
         notification: &Notification,
         own: Option<&OwnState>,
+        ends_too: bool,
     ) -> bool {
-        // An end that waited for that channel as well is sent along.
-        let ends_too = true;
-        !self.is_keyed(to) && is_outdated_for(to, notification, own, ends_too)
+        // Without its state, only the notification says whether its incident is over.
+        let is_known = own.is_some() || notification.ended.is_some();
+        let is_over = is_known && is_over(notification, own, ends_too);
+        is_over || (!self.is_keyed(to) && has_newer(to, notification, own))
     }
 }
 
-/// Whether a notification that waited for another channel would leave a wrong impression on
-/// channel `to`: the incident that it reports has ended, and the end went elsewhere (unless
-/// `ends_too`: it is sent along); or something newer was announced there.
-fn is_outdated_for(to: &str, notification: &Notification, own: Option<&OwnState>, ends_too: bool) -> bool {
-    let has_open = own.is_some_and(|own| own.has_open_incident(&notification.incident));
-    if has_open || matches!(notification.kind, NotificationKind::Notice(_)) {
+/// Whether the incident that `notification` reports has ended, and its end does not reach the
+/// channel that would get it now: there it would never end.
+fn is_over(notification: &Notification, own: Option<&OwnState>, ends_too: bool) -> bool {
+    notification.kind.is_ongoing() && !ends_too && !is_open(notification, own)
+}
+
+/// Whether something newer than `notification` was announced on channel `to`.
+fn has_newer(to: &str, notification: &Notification, own: Option<&OwnState>) -> bool {
+    if is_open(notification, own) || matches!(notification.kind, NotificationKind::Notice(_)) {
         return false;
     }
-    let is_over = notification.kind.is_ongoing() && !ends_too;
     let newer = own.and_then(|own| own.announced_to.get(own.incident.as_ref()?));
-    is_over || newer.is_some_and(|announced_to| announced_to.iter().any(|other| other == to))
+    newer.is_some_and(|announced_to| announced_to.iter().any(|other| other == to))
+}
+
+fn is_open(notification: &Notification, own: Option<&OwnState>) -> bool {
+    own.is_some_and(|own| own.has_open_incident(&notification.incident))
 }
 
 /// Notes that an incident that is still open has been announced to these channels, which

@@ -294,3 +294,43 @@ fn an_old_recovery_is_not_sent_in_place_of_another_channel_during_a_new_outage()
         ]);
     }
 }
+
+/// The hook refuses a recovery, and accepts everything once the monitor is down again.
+#[test]
+fn a_refused_recovery_waits_for_the_end_of_a_newer_outage() {
+    for apply in [Apply::Reload, Apply::Restart(CRASH)] {
+        assert_no_complaints(&[
+            Target(0, Down),
+            wait(100.0),
+            Receiver(0, Refuses),
+            Target(0, Up),
+            wait(100.0),
+            Receiver(0, Accepts),
+            Target(0, Down),
+            wait(400.0),
+            Step::Edit(Edit::Option(0), apply),
+            wait(4000.0),
+            Target(0, Up),
+            wait(100.0),
+        ]);
+    }
+}
+
+/// The hook refuses an outage and accepts its end, before another channel takes its place.
+#[test]
+fn a_refused_outage_does_not_begin_elsewhere_once_its_end_was_accepted() {
+    for apply in [Apply::Reload, Apply::Restart(CRASH)] {
+        assert_no_complaints(&[
+            edit(Channel(2)),
+            Receiver(0, Refuses),
+            Target(0, Down),
+            wait(100.0),
+            Target(0, Up),
+            wait(100.0),
+            edit(Channel(2)),
+            Receiver(0, Accepts),
+            Step::Edit(Channel(0), apply),
+            wait(100.0),
+        ]);
+    }
+}

@@ -98,6 +98,8 @@ struct Monitor {
     /// All its notifications, in the order in which they were decided, without those
     /// that were not on disk when the process that decided them ended.
     notifications: Vec<usize>,
+    /// When its last announced outage ended.
+    outage_ended: Mono,
 }
 
 /// An incident, whose notifications share an id.
@@ -122,6 +124,8 @@ struct Expected {
     replaced: BTreeMap<String, String>,
     receipts: BTreeMap<String, Receipts>,
     refused: BTreeSet<String>,
+    /// The channels whose last answer was a refusal.
+    last_refused: BTreeSet<String>,
     /// The channels to which the process that decided it tried to deliver it.
     tried: BTreeSet<String>,
     /// Whether it is an end that channels were owed.

@@ -3,11 +3,15 @@
 use std::io;
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
-use super::error::SmtpError;
+use super::{
+    error::SmtpError,
+    folded::{FOLD, enhanced_code},
+};
+use crate::tls::Encrypted;
 
 /// The longest reply that is read, in bytes; a server's list of extensions has some 500.
 const MAX_REPLY: usize = 16 * 1024;
@@ -17,11 +21,6 @@ const MAX_LINES: usize = 100;
 
 const TOO_LONG: &str = "the answer is longer than 16384 bytes";
 const TOO_MANY_LINES: &str = "the answer has more than 100 lines";
-
-/// A stream after the TLS handshake.
-pub(super) trait Encrypted: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Encrypted for T {}
 
 /// What carries the dialogue.
 enum Transport {
@@ -69,27 +68,21 @@ impl Reply {
         self.code.starts_with(digit)
     }
 
-    /// The texts of all lines as one; an enhanced status code that all lines begin with (RFC
-    /// 2034, section 4) is there once.
+    /// The texts of all lines, with a [`FOLD`] between them; an enhanced status code that all
+    /// lines begin with is there once.
     pub(super) fn text(&self) -> String {
         let (first, rest) = self
             .lines
             .split_first()
-            .map_or(("", &[][..]), |(first, rest)| (first, rest));
-        let is_code = |word: &&str| {
-            let parts = word.split('.');
-            word.bytes().filter(|byte| *byte == b'.').count() == 2
-                && parts
-                    .into_iter()
-                    .all(|part| !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit()))
-        };
-        let code = first.split(' ').next().filter(is_code);
-        let rest = rest.iter().map(|line| {
+            .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+        let code = enhanced_code(first);
+        let mut text = first.to_owned();
+        for line in rest {
             let bare = code.and_then(|code| line.strip_prefix(code)?.strip_prefix(' '));
-            bare.unwrap_or(line)
-        });
-        let words: Vec<&str> = [first].into_iter().chain(rest).collect();
-        words.join(" ").trim().to_owned()
+            text.push(FOLD);
+            text.push_str(bare.unwrap_or(line));
+        }
+        text.trim().to_owned()
     }
 
     /// The error of a reply that is not the one that was hoped for.
@@ -116,6 +109,11 @@ impl Dialogue {
             transport,
             unread: Vec::new(),
         }
+    }
+
+    /// Whether nobody on the path can read what is sent.
+    pub(super) fn is_encrypted(&self) -> bool {
+        matches!(self.transport, Transport::Tls(_))
     }
 
     /// The stream for the handshake that follows STARTTLS. No plaintext may be left unread when
@@ -271,14 +269,14 @@ mod tests {
             (&b"220 host ESMTP\r\n"[..], "220", "host ESMTP"),
             (b"220\r\n", "220", ""),
             (b"220 \n", "220", ""),
-            (b"220-one\r\n220-two\n220 three\r\n", "220", "one two three"),
+            (b"220-one\r\n220-two\n220 three\r\n", "220", "one\ntwo\nthree"),
             (b"220-\r\n220\r\n", "220", ""),
             (
                 b"550-5.1.1 no such\r\n550-5.1.1\r\n550 5.1.1 mailbox\r\n",
                 "550",
-                "5.1.1 no such 5.1.1 mailbox",
+                "5.1.1 no such\n5.1.1\nmailbox",
             ),
-            (b"250-1.2 a\r\n250 1.2 b\r\n", "250", "1.2 a 1.2 b"),
+            (b"250-1.2 a\r\n250 1.2 b\r\n", "250", "1.2 a\n1.2 b"),
             (b"220 Ger\xe4t ESMTP\r\n", "220", "Gerät ESMTP"),
             ("220 Gerät ESMTP\r\n".as_bytes(), "220", "Gerät ESMTP"),
         ] {

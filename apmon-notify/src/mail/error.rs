@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use apmon_core::{DeliveryError, text::excerpt};
 
-use crate::answer::cause;
+use crate::cause::cause;
 
 /// How many characters of a reason are shown.
 const MAX_REASON: usize = 300;
@@ -30,12 +30,13 @@ impl SmtpError {
         Self::Other(format!("{step}: {}", cause(error)))
     }
 
-    /// The error for the outbox and the log; `masked` leaves the password out of a text.
+    /// The error for the outbox and the log; `shown` makes one line of a text, without the
+    /// password.
     pub(super) fn into_delivery_error(
         self,
         origin: &str,
         timeout: Duration,
-        masked: &dyn Fn(&str) -> String,
+        shown: &dyn Fn(&str) -> String,
     ) -> DeliveryError {
         let (reason, is_refused) = match self {
             Self::Rejected { step, code, text } => {
@@ -50,7 +51,7 @@ impl SmtpError {
             ),
             Self::Other(reason) => (reason, false),
         };
-        let reason = format!("{origin}: {}", excerpt(&masked(&reason), MAX_REASON));
+        let reason = format!("{origin}: {}", excerpt(&shown(&reason), MAX_REASON));
         match is_refused {
             true => DeliveryError::permanent(reason),
             false => DeliveryError::retryable(reason),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     dialogue::{Dialogue, Reply},
     error::SmtpError,
+    folded,
 };
 
 const STEP: &str = "login";
@@ -28,11 +29,21 @@ pub enum SmtpAuth {
     Xoauth2,
 }
 
-/// The mechanisms in the order in which they are tried.
-const ALL: [SmtpAuth; 4] = [
+/// The mechanisms in the order in which they are tried over TLS, where servers manage the first
+/// ones best.
+const ENCRYPTED: [SmtpAuth; 4] = [
     SmtpAuth::Plain,
     SmtpAuth::Login,
     SmtpAuth::CramMd5,
+    SmtpAuth::Xoauth2,
+];
+
+/// The mechanisms in the order in which they are tried in clear text: first the one that does not
+/// show the password to those who listen.
+const CLEAR: [SmtpAuth; 4] = [
+    SmtpAuth::CramMd5,
+    SmtpAuth::Plain,
+    SmtpAuth::Login,
     SmtpAuth::Xoauth2,
 ];
 
@@ -76,11 +87,16 @@ pub(super) fn offered(extensions: &[String]) -> Vec<String> {
 /// The mechanisms to try: the one that is `wanted`, or all that the server offers and for which
 /// a password will do. A token is another thing than a password, so that mechanism is chosen
 /// without being wanted only if there is no other.
-fn candidates(offered: &[String], wanted: Option<SmtpAuth>) -> Result<Vec<SmtpAuth>, SmtpError> {
+fn candidates(
+    offered: &[String],
+    wanted: Option<SmtpAuth>,
+    is_encrypted: bool,
+) -> Result<Vec<SmtpAuth>, SmtpError> {
+    let order = if is_encrypted { ENCRYPTED } else { CLEAR };
     let is_offered = |auth: &SmtpAuth| offered.iter().any(|name| name == auth.name());
     let mut found: Vec<SmtpAuth> = match wanted {
         Some(wanted) => [wanted].into_iter().filter(is_offered).collect(),
-        None => ALL.into_iter().filter(is_offered).collect(),
+        None => order.into_iter().filter(is_offered).collect(),
     };
     if found.len() > 1 {
         found.retain(|auth| *auth != SmtpAuth::Xoauth2);
@@ -112,7 +128,9 @@ pub(super) async fn log_in(
     wanted: Option<SmtpAuth>,
     login: &Login,
 ) -> Result<(), SmtpError> {
-    let mut candidates = candidates(offered, wanted)?.into_iter().peekable();
+    let mut candidates = candidates(offered, wanted, dialogue.is_encrypted())?
+        .into_iter()
+        .peekable();
     loop {
         let Some(auth) = candidates.next() else {
             return Err(SmtpError::Other(format!("{STEP}: no mechanism is left")));
@@ -122,8 +140,9 @@ pub(super) async fn log_in(
             return Ok(());
         }
         // 535: the password is wrong, whatever carries it. Another one would be one more failed
-        // login on the server's list.
-        let is_of_mechanism = reply.is('5') && reply.code != "535";
+        // login on the server's list. But a server that stores passwords only as hashes can check no
+        // proof, and says the same.
+        let is_of_mechanism = reply.is('5') && (reply.code != "535" || auth == SmtpAuth::CramMd5);
         if !is_of_mechanism || candidates.peek().is_none() {
             return Err(reply.rejects(STEP));
         }
@@ -195,7 +214,7 @@ fn bearer(login: &Login) -> String {
 
 impl Login {
     /// Masks the password in the text of a server, which may repeat it, also in the Base64 in
-    /// which it was sent.
+    /// which it was sent, and folded over the lines of a reply.
     pub(super) fn masked(&self, text: &str) -> String {
         let password = self.password.reveal();
         // As PLAIN (RFC 4616) and XOAUTH2 send it, and by itself as LOGIN does.
@@ -207,10 +226,7 @@ impl Login {
             .chain(bearer)
             .chain(alone)
             .chain([password.to_owned()]);
-        secrets.fold(text.to_owned(), |text, secret| match secret.is_empty() {
-            true => text,
-            false => text.replace(&secret, "***"),
-        })
+        secrets.fold(text.to_owned(), |text, secret| folded::masked(&text, &secret))
     }
 }
 
@@ -248,13 +264,16 @@ mod tests {
     fn a_token_is_sent_only_where_it_is_wanted_or_nothing_else_works() {
         let chosen = |offer: &str, wanted| {
             let offer: Vec<String> = offer.split_whitespace().map(str::to_owned).collect();
-            candidates(&offer, wanted).map_err(|error| format!("{error:?}"))
+            candidates(&offer, wanted, true).map_err(|error| format!("{error:?}"))
         };
         use SmtpAuth::{CramMd5, Login, Plain, Xoauth2};
         assert_eq!(
             chosen("LOGIN XOAUTH2 PLAIN CRAM-MD5", None),
             Ok(vec![Plain, Login, CramMd5])
         );
+        let offer = ["PLAIN", "CRAM-MD5", "LOGIN", "XOAUTH2"].map(str::to_owned);
+        let clear = candidates(&offer, None, false).map_err(|error| format!("{error:?}"));
+        assert_eq!(clear, Ok(vec![CramMd5, Plain, Login]), "in clear text");
         assert_eq!(chosen("LOGIN XOAUTH2", Some(Xoauth2)), Ok(vec![Xoauth2]));
         assert_eq!(chosen("XOAUTH2 GSSAPI", None), Ok(vec![Xoauth2]));
         let error = chosen("GSSAPI NTLM", None).unwrap_err();

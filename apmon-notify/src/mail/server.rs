@@ -11,6 +11,7 @@ use tokio::{sync::Semaphore, time::Instant};
 use super::{
     MailError,
     error::SmtpError,
+    folded::unfolded,
     login::Login,
     options::MailServerOptions,
     session::{ServerSettings, Session},
@@ -111,8 +112,8 @@ impl Server {
         let login = self.login(deadline).await?;
         let sent = self.exchange(login.as_ref(), from, to, email, deadline).await;
         let answer = sent.map_err(|error| self.delivery_error(error, login.as_ref()))?;
-        let answer = printable(&answer);
-        Ok(login.map_or_else(|| answer.to_string(), |login| login.masked(&answer)))
+        // Masked first: what is escaped would not be recognised.
+        Ok(printable(&shown(&answer, login.as_ref())).into_owned())
     }
 
     /// User name and password, which may be in a file.
@@ -190,7 +191,14 @@ impl Server {
     }
 
     fn delivery_error(&self, error: SmtpError, login: Option<&Login>) -> DeliveryError {
-        let masked = |text: &str| login.map_or_else(|| text.to_owned(), |login| login.masked(text));
-        error.into_delivery_error(&self.origin, self.timeout, &masked)
+        error.into_delivery_error(&self.origin, self.timeout, &|text| shown(text, login))
+    }
+}
+
+/// What a server said, in one line and without the password.
+fn shown(text: &str, login: Option<&Login>) -> String {
+    match login {
+        Some(login) => unfolded(&login.masked(text)),
+        None => unfolded(text),
     }
 }

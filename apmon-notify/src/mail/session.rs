@@ -1,22 +1,32 @@
 //! A session with a mail server, from connecting to closing.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use apmon_core::{Names, config::Host};
+use apmon_core::{Names, Secret, config::Host};
+use apmon_tls::AsyncConnect;
 use rustls::pki_types::{DnsName, ServerName};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{io::ReadBuf, net::TcpStream, time::Instant};
 
 use super::{
     dialogue::Dialogue,
     error::SmtpError,
+    folded::unfolded,
     login::{Login, SmtpAuth, log_in, offered},
     options::MailProtection,
-    tls::Tls,
+    tls::{self, Tls},
 };
 use crate::{
     connect::{self, Destination},
     hostname::hostname,
     resolve,
+    tls::Encrypted,
 };
 
 /// How long to wait for the answer to QUIT.
@@ -57,39 +67,17 @@ impl Session {
         deadline: Instant,
     ) -> Result<Self, SmtpError> {
         let stream = connect(settings, deadline).await?;
-        let tls = async |stream| {
-            let wrapped = settings.tls.wrap(stream, settings.server_name()?);
-            within(deadline, "TLS", wrapped).await
-        };
         let mut dialogue = match settings.protection {
-            MailProtection::Tls => Dialogue::encrypted(tls(stream).await?),
+            MailProtection::Tls => Dialogue::encrypted(settings.encrypt(stream, deadline).await?),
             MailProtection::None | MailProtection::StartTls => Dialogue::plain(stream),
         };
-        let greeting = async {
-            let reply = dialogue.reply("greeting").await?;
-            match reply.is('2') {
-                true => Ok(()),
-                false => Err(reply.rejects("greeting")),
-            }
-        };
-        within(deadline, "greeting", greeting).await?;
-        let is_upgraded = settings.protection == MailProtection::StartTls;
-        let mut extensions = within(deadline, "EHLO", hello(&mut dialogue, !is_upgraded)).await?;
-        if is_upgraded {
-            if !extensions
-                .iter()
-                .any(|line| line.trim().eq_ignore_ascii_case("STARTTLS"))
-            {
-                return Err(SmtpError::Other(
-                    "the server does not offer STARTTLS; nothing is sent unencrypted unless use_tls: no is set"
-                        .into(),
-                ));
-            }
-            within(deadline, "STARTTLS", dialogue.succeed("STARTTLS", "STARTTLS")).await?;
-            dialogue = Dialogue::encrypted(tls(dialogue.into_stream()?).await?);
-            // What was said in clear text does not count (RFC 3207, section 4.2).
-            extensions = within(deadline, "EHLO", hello(&mut dialogue, true)).await?;
+        greeting(&mut dialogue, deadline).await?;
+        if settings.protection == MailProtection::StartTls {
+            let stream = start_tls(dialogue, deadline).await?;
+            dialogue = Dialogue::encrypted(settings.encrypt(stream, deadline).await?);
         }
+        // What was said in clear text does not count (RFC 3207, section 4.2).
+        let extensions = within(deadline, "EHLO", hello(&mut dialogue, true)).await?;
         if let Some(login) = login {
             let offered = offered(&extensions);
             let logged_in = log_in(&mut dialogue, &offered, settings.auth, login);
@@ -142,6 +130,53 @@ impl Session {
     }
 }
 
+/// Waits for the server's greeting.
+async fn greeting(dialogue: &mut Dialogue, deadline: Instant) -> Result<(), SmtpError> {
+    const STEP: &str = "greeting";
+    let reply = within(deadline, STEP, dialogue.reply(STEP)).await?;
+    match reply.is('2') {
+        true => Ok(()),
+        false => Err(reply.rejects(STEP)),
+    }
+}
+
+/// Asks a server that has sent its greeting for TLS, and returns the stream for the handshake.
+async fn start_tls(mut dialogue: Dialogue, deadline: Instant) -> Result<TcpStream, SmtpError> {
+    let extensions = within(deadline, "EHLO", hello(&mut dialogue, false)).await?;
+    if !extensions
+        .iter()
+        .any(|line| line.trim().eq_ignore_ascii_case("STARTTLS"))
+    {
+        return Err(SmtpError::Other(
+            "the server does not offer STARTTLS; nothing is sent unencrypted unless use_tls: no is set"
+                .into(),
+        ));
+    }
+    within(deadline, "STARTTLS", dialogue.succeed("STARTTLS", "STARTTLS")).await?;
+    dialogue.into_stream()
+}
+
+/// Connects again to where a handshake has failed, up to where TLS begins.
+struct Again {
+    address: Option<SocketAddr>,
+    protection: MailProtection,
+    deadline: Instant,
+}
+
+impl AsyncConnect for Again {
+    type Stream = TcpStream;
+
+    async fn connect(&mut self) -> Option<TcpStream> {
+        let stream = TcpStream::connect(self.address?).await.ok()?;
+        if self.protection != MailProtection::StartTls {
+            return Some(stream);
+        }
+        let mut dialogue = Dialogue::plain(stream);
+        greeting(&mut dialogue, self.deadline).await.ok()?;
+        start_tls(dialogue, self.deadline).await.ok()
+    }
+}
+
 /// Introduces this machine, and returns the extensions that the server offers: none if it knows
 /// only HELO, the greeting from before there were extensions. That one is tried only if nothing
 /// depends on them.
@@ -180,6 +215,17 @@ fn own_name() -> String {
 }
 
 impl ServerSettings {
+    /// Makes the TLS handshake.
+    async fn encrypt(&self, stream: TcpStream, deadline: Instant) -> Result<Box<dyn Encrypted>, SmtpError> {
+        let again = Again {
+            address: stream.peer_addr().ok(),
+            protection: self.protection,
+            deadline,
+        };
+        let wrapped = self.tls.wrap(stream, self.server_name()?, again, deadline);
+        within(deadline, tls::STEP, wrapped).await
+    }
+
     /// The name that the certificate must contain.
     fn server_name(&self) -> Result<ServerName<'static>, SmtpError> {
         match &self.host {
@@ -220,4 +266,57 @@ async fn connect(settings: &ServerSettings, deadline: Instant) -> Result<TcpStre
     // longer.
     let _ = stream.set_nodelay(true);
     Ok(stream)
+}
+
+/// A server's part of a dialogue, of which each read gets a line.
+struct Script(std::io::Cursor<Vec<u8>>);
+
+impl tokio::io::AsyncRead for Script {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let from = usize::try_from(self.0.position()).unwrap_or(usize::MAX);
+        let rest = self.0.get_ref().get(from..).unwrap_or_default();
+        let end = rest.iter().position(|byte| *byte == b'\n');
+        let length = end.map_or(rest.len(), |end| end + 1).min(buffer.remaining());
+        buffer.put_slice(&rest[..length]);
+        self.0.set_position((from + length) as u64);
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Reads `bytes` as a server's part of a dialogue, for the fuzz target.
+pub(super) fn fuzz(bytes: &[u8]) {
+    const PASSWORD: &str = "s3cr3t-key";
+    let login = Login {
+        user: "staff".to_owned(),
+        password: Secret::new(PASSWORD),
+    };
+    let script = Script(std::io::Cursor::new(bytes.to_vec()));
+    let mut dialogue = Dialogue::encrypted(Box::new(tokio::io::join(script, tokio::io::sink())));
+    let run = async {
+        let greeting = dialogue.reply("greeting").await?;
+        let shown = unfolded(&login.masked(&greeting.text()));
+        assert!(!shown.contains(PASSWORD), "{shown}");
+        let extensions = hello(&mut dialogue, true).await?;
+        log_in(&mut dialogue, &offered(&extensions), None, &login).await?;
+        for step in ["MAIL FROM", "RCPT TO", "DATA"] {
+            dialogue.command(step, step).await?;
+        }
+        dialogue.content("message", b"x").await
+    };
+    // Nothing in it waits, so one poll runs it to its end.
+    let mut run = std::pin::pin!(run);
+    let polled = run
+        .as_mut()
+        .poll(&mut Context::from_waker(std::task::Waker::noop()));
+    let Poll::Ready(result) = polled else {
+        unreachable!("a dialogue waits for bytes that are there");
+    };
+    if let Err(error) = result {
+        let error = error.into_delivery_error("h:25", ALIVE_TIMEOUT, &|text| unfolded(&login.masked(text)));
+        assert!(!error.to_string().contains(PASSWORD), "{error}");
+    }
 }

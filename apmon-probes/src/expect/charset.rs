@@ -8,6 +8,9 @@ use memchr::memmem;
 /// How much of a page is searched for a declaration, as browsers do.
 const MAX_SNIFFED: usize = 1024;
 
+/// About how much text is passed on at once, in bytes.
+const TEXT: usize = 1024;
+
 /// The longest byte order mark.
 const MARK: usize = 3;
 
@@ -132,7 +135,7 @@ impl Decoder {
 }
 
 fn decode(decoder: &mut encoding_rs::Decoder, mut bytes: &[u8], mut wants_more: impl FnMut(&[u8]) -> bool) {
-    let mut text = [0; 1024];
+    let mut text = [0; TEXT];
     loop {
         let (result, read, written, _) = decoder.decode_to_utf8(bytes, &mut text, false);
         bytes = &bytes[read..];
@@ -142,38 +145,44 @@ fn decode(decoder: &mut encoding_rs::Decoder, mut bytes: &[u8], mut wants_more: 
     }
 }
 
+/// A search of each letter by itself would take longer than the peer needs to send it: they are
+/// collected.
 fn guess(cut: &mut Vec<u8>, bytes: &[u8], mut wants_more: impl FnMut(&[u8]) -> bool) {
     let joined;
-    let mut rest = match cut.is_empty() {
+    let bytes = match cut.is_empty() {
         true => bytes,
         false => {
             joined = [&**cut, bytes].concat();
             &joined
         }
     };
-    let mut left = Vec::new();
-    loop {
-        let (valid, invalid, after) = match str::from_utf8(rest) {
-            Ok(_) => (rest, &rest[..0], &rest[..0]),
-            Err(error) => {
-                let (valid, after) = rest.split_at(error.valid_up_to());
-                match error.error_len() {
-                    Some(length) => (valid, &after[..length], &after[length..]),
-                    None => {
-                        left = after.to_vec();
-                        (valid, &rest[..0], &rest[..0])
-                    }
-                }
+    cut.clear();
+    let mut text = Vec::new();
+    let mut latin = WINDOWS_1252.new_decoder_without_bom_handling();
+    let mut left = bytes.len();
+    for chunk in bytes.utf8_chunks() {
+        let (valid, invalid) = (chunk.valid().as_bytes(), chunk.invalid());
+        left -= valid.len() + invalid.len();
+        let is_cut = || str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none());
+        if text.len() + valid.len() >= TEXT {
+            if !text.is_empty() && !wants_more(&text) || !valid.is_empty() && !wants_more(valid) {
+                return;
             }
-        };
-        let more = valid.is_empty() || wants_more(valid);
-        let (letters, _) = WINDOWS_1252.decode_without_bom_handling(invalid);
-        if !more || !invalid.is_empty() && !wants_more(letters.as_bytes()) || after.is_empty() {
-            break;
+            text.clear();
+        } else {
+            text.extend_from_slice(valid);
         }
-        rest = after;
+        if left == 0 && is_cut() {
+            cut.extend_from_slice(invalid);
+        } else if !invalid.is_empty() {
+            let mut letters = [0; 16];
+            let (.., written, _) = latin.decode_to_utf8(invalid, &mut letters, false);
+            text.extend_from_slice(&letters[..written]);
+        }
     }
-    *cut = left;
+    if !text.is_empty() {
+        wants_more(&text);
+    }
 }
 
 /// The whole of a text.
@@ -255,6 +264,34 @@ mod tests {
             });
         }
         String::from_utf8(text).unwrap()
+    }
+
+    /// What a hostile page costs: each piece of text is searched by itself.
+    #[test]
+    fn letters_that_are_not_utf_8_are_passed_on_together() {
+        for page in [
+            &b"\xe4"[..],
+            b"a\xe4",
+            b"\xe2\x82",
+            b"\xf0\x9f\x98\x80\xff",
+            &[b'a'; 1025],
+        ] {
+            let page = page.repeat(100_000 / page.len());
+            for size in [page.len(), 4096] {
+                let (mut decoder, mut pieces, mut written) = (Decoder::new(None), 0, 0);
+                for piece in page.chunks(size) {
+                    decoder.feed(piece, |text| {
+                        (pieces, written) = (pieces + 1, written + text.len());
+                        true
+                    });
+                }
+                let most = 2 * (written / TEXT + page.len().div_ceil(size));
+                assert!(
+                    written >= page.len() - 3 && pieces <= most,
+                    "{pieces} of {written} bytes"
+                );
+            }
+        }
     }
 
     proptest! {

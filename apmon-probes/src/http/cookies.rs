@@ -34,11 +34,18 @@ impl Cookies {
             if jar.count == MAX_COOKIES || text.len() > MAX_COOKIE {
                 continue;
             }
-            let Ok(cookie) = RawCookie::parse(text) else {
+            let Ok(mut cookie) = RawCookie::parse(text) else {
                 continue;
             };
-            if is_for_a_whole_zone(&cookie, from) {
-                continue;
+            if let Some(zone) = whole_zone(&cookie) {
+                let is_its_own = from
+                    .host_str()
+                    .is_some_and(|host| host.eq_ignore_ascii_case(zone));
+                if !is_its_own {
+                    continue;
+                }
+                // RFC 6265 section 5.3: it is for this host alone.
+                cookie.unset_domain();
             }
             jar.count += 1;
             // One that does not belong to this server is refused.
@@ -69,10 +76,25 @@ impl Cookies {
     }
 }
 
-/// Whether a cookie is meant for every host of a top-level domain.
-fn is_for_a_whole_zone(cookie: &RawCookie<'_>, from: &Url) -> bool {
-    let domain = cookie.domain().map(|domain| domain.trim_start_matches('.'));
-    domain.is_some_and(|domain| !domain.contains('.') && from.host_str() != Some(domain))
+/// The domain of a cookie that is meant for every host of a zone in which anybody may have one:
+/// `com`, `co.uk`. Not all of them have such names, but these are what Python's cookiejar knows, too,
+/// and a list of all would be larger than everything else here (docs/decisions/0034).
+fn whole_zone<'c>(cookie: &'c RawCookie<'_>) -> Option<&'c str> {
+    const SECOND_LEVEL: &[&str] = &[
+        "co", "ac", "com", "edu", "org", "net", "gov", "mil", "int", "aero", "biz", "cat", "coop", "info",
+        "jobs", "mobi", "museum", "name", "pro", "travel", "eu",
+    ];
+    let domain = cookie.domain()?.trim_start_matches('.');
+    let is_zone = match domain.rsplit_once('.') {
+        None => true,
+        Some((second, top)) => {
+            top.len() == 2
+                && SECOND_LEVEL
+                    .iter()
+                    .any(|known| second.eq_ignore_ascii_case(known))
+        }
+    };
+    is_zone.then_some(domain)
 }
 
 #[cfg(test)]
@@ -106,6 +128,7 @@ mod tests {
             ("s=1; Path=/; Domain=.nas.lan", "http://nas.lan/", "s=1"),
             ("s=1; Path=/; Domain=other.lan", "http://other.lan/", ""),
             ("s=1; Path=/; Domain=lan", "http://other.lan/", ""),
+            ("s=1; Path=/; Domain=.lan", "http://nas.lan/", ""),
             ("s=1; Path=/; Secure", "http://nas.lan/", ""),
             ("s=1; Path=/; Max-Age=0", "http://nas.lan/", ""),
             (
@@ -120,6 +143,27 @@ mod tests {
         }
         let several = ["a=1; Path=/", "b=x y; Path=/", "a=2; Path=/", "c; Path=/"];
         assert_eq!(sent(page, &several, "http://nas.lan/"), "a=2; b=x y");
+        // Zones in which anybody may have a host. The host of that name keeps its cookie for itself.
+        for (from, set, to, header) in [
+            ("http://a.co.uk/", "s=1; Domain=co.uk", "http://b.co.uk/", ""),
+            (
+                "http://a.co.uk/",
+                "s=1; Domain=a.co.uk",
+                "http://www.a.co.uk/",
+                "s=1",
+            ),
+            (
+                "http://sso.example.com/",
+                "s=1; Domain=example.com",
+                "http://www.example.com/",
+                "s=1",
+            ),
+            ("http://co.uk/", "s=1; Domain=.CO.UK", "http://a.co.uk/", ""),
+            ("http://lan/", "s=1; Domain=lan", "http://other.lan/", ""),
+            ("http://lan/", "s=1; Domain=LAN", "http://lan/", "s=1"),
+        ] {
+            assert_eq!(sent(from, &[set], to), header, "{set} from {from} to {to}");
+        }
         let secure = sent("https://nas.lan/", &["s=1; Secure"], "https://nas.lan/");
         assert_eq!(secure, "s=1");
     }
@@ -134,5 +178,13 @@ mod tests {
         assert!((8000..=MAX_HEADER).contains(&header.len()), "{}", header.len());
         let long = format!("s={}", "x".repeat(MAX_COOKIE));
         assert_eq!(sent("http://nas.lan/", &[&long], "http://nas.lan/"), "");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn redirects_and_cookies_cause_no_panic(lines in "(( ?[ -~]{0,20}|//h/|https?://[a-z.:@0-9]{0,9}|ä| s=1; Domain=[a-z.]{0,6})\n){0,9}", bytes: Vec<u8>) {
+            crate::http::fuzz_redirects(lines.as_bytes());
+            crate::http::fuzz_redirects(&bytes);
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use apmon_core::{Check, Failure, FailureClass, text::excerpt};
+use apmon_core::{Check, Failure, FailureClass, Warning, WarningClass, text::excerpt};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
@@ -114,6 +114,10 @@ async fn converse<C: Future + Send>(
     let odd = oddities.words();
     if !odd.is_empty() {
         check.step("answer", || format!("not strictly HTTP: {}", odd.join(", ")));
+    }
+    if oddities.head_breaks_off() {
+        let note = "the head of the answer breaks off: connection closed by the peer";
+        recorder.warn(Warning::note(WarningClass::Incomplete, note));
     }
     let (head, body) = answer.into_parts();
     let mut frames = Frames { connection, body };
@@ -303,7 +307,11 @@ fn reason_name(reason: h2::Reason) -> String {
 }
 
 fn unreadable_failure(error: &Unreadable) -> Failure {
-    Failure::new(FailureClass::Protocol, format!("request: {error}"))
+    let class = match error {
+        Unreadable::CutStatusLine(_) => FailureClass::Closed,
+        _ => FailureClass::Protocol,
+    };
+    Failure::new(class, format!("request: {error}"))
 }
 
 fn of_http2(error: &h2::Error) -> Failure {

@@ -123,7 +123,7 @@ fn moved(status: StatusCode, headers: &HeaderMap) -> Option<String> {
 }
 
 /// A URL whose bytes may be in any encoding: the server gets back what it sent.
-fn as_url(bytes: &[u8]) -> String {
+pub(crate) fn as_url(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
         Err(_) => percent_encode(bytes, CONTROLS).to_string(),

@@ -1,7 +1,6 @@
 //! The two ICMP sockets that all pings of a process share.
 
 use std::{
-    collections::HashMap,
     io,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex},
@@ -11,13 +10,14 @@ use std::{
 use apmon_core::{Check, Failure, FailureClass, errno};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
-use tokio::{io::Interest, net::UdpSocket, task::JoinHandle};
+use tokio::{io::Interest, net::UdpSocket, task::AbortHandle};
 
 use super::{
     packet::{self, Family, IcmpError, Message, Nonce},
     table::{Arrival, Inbox, RequestTable, lock},
 };
 use crate::{
+    by_source::BySource,
     errqueue::{self, Reported},
     pace::Pace,
 };
@@ -48,7 +48,7 @@ pub(super) struct Sockets {
     v4: Mutex<Option<OpenSocket>>,
     v6: Mutex<Option<OpenSocket>>,
     /// Those of checks that are made from a certain address.
-    bound: Mutex<HashMap<IpAddr, OpenSocket>>,
+    bound: BySource<OpenSocket>,
     pace: Pace,
 }
 
@@ -57,21 +57,25 @@ impl Default for Sockets {
         Self {
             v4: Mutex::default(),
             v6: Mutex::default(),
-            bound: Mutex::default(),
+            bound: BySource::default(),
             pace: Pace::every(PACE),
         }
     }
 }
 
-/// A socket and the task that reads it, which ends when this is dropped.
-struct OpenSocket {
-    socket: Arc<IcmpSocket>,
-    receiver: JoinHandle<()>,
+/// A socket and the task that reads it.
+#[derive(Clone)]
+pub(super) struct OpenSocket {
+    pub(super) socket: Arc<IcmpSocket>,
+    receiver: Arc<Receiver>,
 }
 
-impl Drop for OpenSocket {
+/// The task that reads a socket. It ends when the last user of the socket is dropped.
+struct Receiver(AbortHandle);
+
+impl Drop for Receiver {
     fn drop(&mut self) {
-        self.receiver.abort();
+        self.0.abort();
     }
 }
 
@@ -106,9 +110,12 @@ impl Sockets {
     ) -> Result<EchoRequests<'_>, Failure> {
         Ok(EchoRequests {
             pace: &self.pace,
-            socket: match source {
+            open: match source {
                 None => self.socket(Family::of(to))?,
-                Some(source) => self.bound_socket(source)?,
+                Some(source) => {
+                    let open = || OpenSocket::open(Family::of(source), Some(source));
+                    self.bound.of(source, OpenSocket::is_alive, open)?
+                }
             },
             to,
             inbox: Arc::default(),
@@ -117,28 +124,15 @@ impl Sockets {
     }
 
     /// The socket of `family`, opened if necessary.
-    pub(super) fn socket(&self, family: Family) -> Result<Arc<IcmpSocket>, Failure> {
+    pub(super) fn socket(&self, family: Family) -> Result<OpenSocket, Failure> {
         let mut open = lock(match family {
             Family::V4 => &self.v4,
             Family::V6 => &self.v6,
         });
-        if let Some(socket) = open.as_ref().and_then(OpenSocket::alive) {
-            return Ok(socket);
+        if let Some(socket) = open.as_ref().filter(|socket| socket.is_alive()) {
+            return Ok(socket.clone());
         }
-        let opened = OpenSocket::open(family, None)?;
-        Ok(Arc::clone(&open.insert(opened).socket))
-    }
-
-    /// The socket of `source`, opened if necessary.
-    fn bound_socket(&self, source: IpAddr) -> Result<Arc<IcmpSocket>, Failure> {
-        let mut bound = lock(&self.bound);
-        if let Some(socket) = bound.get(&source).and_then(OpenSocket::alive) {
-            return Ok(socket);
-        }
-        let opened = OpenSocket::open(Family::of(source), Some(source))?;
-        let socket = Arc::clone(&opened.socket);
-        bound.insert(source, opened);
-        Ok(socket)
+        Ok(open.insert(OpenSocket::open(family, None)?).clone())
     }
 }
 
@@ -146,19 +140,22 @@ impl OpenSocket {
     fn open(family: Family, source: Option<IpAddr>) -> Result<Self, Failure> {
         let socket = Arc::new(IcmpSocket::open(family, source)?);
         let receiver = tokio::spawn(receive(Arc::clone(&socket)));
-        Ok(Self { socket, receiver })
+        Ok(Self {
+            socket,
+            receiver: Arc::new(Receiver(receiver.abort_handle())),
+        })
     }
 
-    /// The socket, unless its receiver has ended with its runtime, and the socket with it.
-    fn alive(&self) -> Option<Arc<IcmpSocket>> {
-        (!self.receiver.is_finished()).then(|| Arc::clone(&self.socket))
+    /// Whether its receiver is running: it ends with its runtime, and the socket with it.
+    fn is_alive(&self) -> bool {
+        !self.receiver.0.is_finished()
     }
 }
 
 /// The requests of one check. Dropping it forgets those still pending.
 pub(super) struct EchoRequests<'a> {
     pace: &'a Pace,
-    socket: Arc<IcmpSocket>,
+    open: OpenSocket,
     to: IpAddr,
     inbox: Arc<Inbox>,
     sequences: Vec<u16>,
@@ -167,7 +164,7 @@ pub(super) struct EchoRequests<'a> {
 impl Drop for EchoRequests<'_> {
     fn drop(&mut self) {
         for sequence in &self.sequences {
-            self.socket.table.remove(self.to, *sequence, &self.inbox);
+            self.open.socket.table.remove(self.to, *sequence, &self.inbox);
         }
     }
 }
@@ -185,17 +182,17 @@ impl EchoRequests<'_> {
         self.pace.turn().await;
         let nonce = nonce()?;
         let index = u8::try_from(self.sequences.len()).unwrap_or(u8::MAX);
-        let Some(sequence) = self.socket.table.insert(self.to, &nonce, index, &self.inbox) else {
+        let Some(sequence) = self.open.socket.table.insert(self.to, &nonce, index, &self.inbox) else {
             let text = "send: 65536 requests to this host are already pending";
             return Err(Failure::new(FailureClass::Resources, text));
         };
         self.sequences.push(sequence);
         loop {
-            match self.socket.send(self.to, sequence, &nonce) {
+            match self.open.socket.send(self.to, sequence, &nonce) {
                 Ok(()) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     tokio::time::sleep(RETRY_DELAY).await;
-                    self.socket.table.reset_sent(self.to, sequence);
+                    self.open.socket.table.reset_sent(self.to, sequence);
                 }
                 Err(error) => return Err(errno::failure("send", &error)),
             }

@@ -36,7 +36,7 @@ async fn a_finished_check_leaves_no_pending_requests() {
     // TEST-NET-2 (RFC 5737): no host answers.
     let silent = Ipv4Addr::new(198, 51, 100, 7);
     let probe = probe(Host::Address(silent.into()));
-    let socket = probe.sockets.socket(Family::V4).unwrap();
+    let socket = probe.sockets.socket(Family::V4).unwrap().socket;
     let inbox = Arc::default();
     // A request of another check, which continues.
     socket.table.insert(silent.into(), &[7; 24], 0, &inbox).unwrap();

@@ -6,7 +6,6 @@
 //! from quinn.
 
 use std::{
-    collections::HashMap,
     io::{self, IoSliceMut},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::Pin,
@@ -33,6 +32,7 @@ use tokio::{
 use super::peers::{Peers, Subscription};
 use crate::{
     budget::{DATAGRAMS_AT_ONCE, pause},
+    by_source::BySource,
     errqueue::{self, Reported},
 };
 
@@ -55,7 +55,7 @@ pub(crate) struct Endpoints {
     v4: Mutex<Option<Shared>>,
     v6: Mutex<Option<Shared>>,
     /// Those of checks that are made from a certain address.
-    bound: Mutex<HashMap<IpAddr, Shared>>,
+    bound: BySource<Shared>,
 }
 
 /// An endpoint, and the peers of the checks that use it.
@@ -79,13 +79,7 @@ impl Endpoints {
     /// The endpoint for connections to `to`, from `source` if that is given.
     pub(crate) fn of(&self, to: SocketAddr, source: Option<IpAddr>) -> Result<Shared, Failure> {
         if let Some(source) = source {
-            let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(shared) = bound.get(&source).filter(|shared| shared.is_alive()) {
-                return Ok(shared.clone());
-            }
-            let shared = Shared::open(source)?;
-            bound.insert(source, shared.clone());
-            return Ok(shared);
+            return self.bound.of(source, Shared::is_alive, || Shared::open(source));
         }
         let (open, any): (_, IpAddr) = match to {
             SocketAddr::V4(_) => (&self.v4, Ipv4Addr::UNSPECIFIED.into()),

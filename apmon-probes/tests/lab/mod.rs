@@ -60,13 +60,19 @@ const STANDSTILL: Duration = Duration::from_secs(1);
 pub fn parse(monitor: &str) -> Result<config::SiteFile, config::ConfigError> {
     let monitor = monitor.replace('\n', "\n    ");
     let site = format!("site:\n  name: Lab\nmonitors:\n  - {monitor}\n");
-    config::parse(
-        "lab.yaml".as_ref(),
-        &site,
-        apmon_probes::KINDS,
-        &[],
-        &config::ProcessEnvironment,
-    )
+    parse_site("lab.yaml".as_ref(), &site)
+}
+
+/// Parses a whole site file, whose paths are relative to `path`.
+pub fn parse_site(path: &Path, text: &str) -> Result<config::SiteFile, config::ConfigError> {
+    config::parse(path, text, apmon_probes::KINDS, &[], &config::ProcessEnvironment)
+}
+
+/// Checks the only monitor of a site file.
+pub async fn check_site(path: &Path, text: &str) -> Outcome {
+    let site = parse_site(path, text).unwrap_or_else(|error| panic!("{error}"));
+    let monitor = site.monitors[0].build(&Services::default());
+    monitor.check(&check_within(LONG)).await.outcome
 }
 
 /// Builds a monitor from its section, with services of its own.
@@ -132,6 +138,10 @@ fn slept_through(outcome: &Outcome, took: Duration, timeout: Duration) -> bool {
 
 pub fn reason(outcome: &Outcome) -> &str {
     outcome.failure().map_or("up", |failure| failure.reason.as_str())
+}
+
+pub fn class(outcome: &Outcome) -> FailureClass {
+    outcome.failure().expect("not up").class
 }
 
 /// Starts a TCP server that runs `serve` on every connection.

@@ -8,6 +8,7 @@ use tokio::{sync::Mutex, task::yield_now, time::Instant};
 use super::{
     device_client::{DeviceClient, OpenDevice},
     device_profile::DeviceProfile,
+    error::PollError,
     polled_device::PolledDevice,
     ports_poll::{Extent, PortsPoll},
     remembered_table::RememberedTable,
@@ -107,12 +108,23 @@ impl CachedDevice {
             session, to, check, ..
         } = device;
         let (check, to) = (&*check, *to);
-        let poll = PortsPoll::read(session, &mut self.profile, extent, expected)
+        let failed = |error: PollError| client.failure(check, to, &error);
+        let mut poll = PortsPoll::read(session, &mut self.profile, extent, expected)
             .await
-            .map_err(|error| client.failure(check, to, &error))?;
+            .map_err(failed)?;
+        let mismatch = self.mismatch;
+        let mut complete = self.check_complete(&poll);
+        // Whether the device always lacks these rows, only a second poll shows, and a pass remembers
+        // nothing of the first one.
+        if complete.is_err() && self.mismatch.is_some() && self.mismatch != mismatch {
+            self.profile.forget_absences();
+            poll = PortsPoll::read(session, &mut self.profile, extent, expected)
+                .await
+                .map_err(failed)?;
+            complete = self.check_complete(&poll);
+        }
         // Of an incomplete poll nothing is kept, not even names.
-        self.check_complete(&poll)
-            .inspect_err(|_| self.profile.forget_absences())?;
+        complete.inspect_err(|_| self.profile.forget_absences())?;
         yield_now().await;
         let interfaces = interface::interfaces(&poll.data, &self.names);
         if poll.parts.names {

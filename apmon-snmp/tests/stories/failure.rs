@@ -204,3 +204,22 @@ async fn a_table_that_ends_early_is_accepted_only_the_second_time() {
     assert_eq!(notices.len(), 1, "{notices:?}");
     assert!(notices[0].contains("vanished"), "{notices:?}");
 }
+
+/// Some devices have no ifAdminStatus, or only that of some interfaces. A pass remembers nothing of an
+/// earlier poll.
+#[tokio::test]
+async fn a_device_that_always_lacks_a_state_of_its_ports_is_read_by_the_first_check() {
+    for lacking in [&[1, 2, 3, 4][..], &[4]] {
+        let mut device = switch(4);
+        for port in lacking {
+            let index = FIRST_INDEX + port - 1;
+            let admin = Oid::join(&IF_ENTRY, &[7, index]);
+            assert!(device.table.remove(&admin).is_some(), "{admin}");
+        }
+        let mut story = Story::begun(device, "type: ports").await;
+        story.change(|device| device.port_down(1));
+        let notices = story.notices_after(60).await;
+        assert_eq!(notices.len(), 1, "{notices:?}");
+        assert!(notices[0].contains("oper=down"), "{notices:?}");
+    }
+}

@@ -12,10 +12,11 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::read::{self, ReadError};
 use crate::{
     file::{
-        FileStamp, beside, corrupt_name, damaged, directory, display, input_error, io_error, is_missing,
-        make_directory, newer_version, open_directory, sync_names,
+        FileStamp, beside, corrupt_name, damaged, directory, display, foreign, input_error, io_error,
+        is_missing, make_directory, newer_version, open_directory, sync_names,
     },
     model::Loaded,
+    trust::Trust,
 };
 
 const WRITE_BUFFER: usize = 64 * 1024;
@@ -36,6 +37,8 @@ pub(crate) struct JsonFile {
     new: PathBuf,
     old: PathBuf,
     link: PathBuf,
+    /// Whose files are read.
+    trust: Trust,
     /// The file at `path` is damaged and could not be set aside; it must not
     /// replace `.old`.
     damaged: bool,
@@ -55,12 +58,13 @@ enum Content {
 }
 
 impl JsonFile {
-    pub(crate) fn new(path: &Path) -> Self {
+    pub(crate) fn new(path: &Path, trust: Trust) -> Self {
         Self {
             path: path.to_owned(),
             new: beside(path, ".new"),
             old: beside(path, ".old"),
             link: beside(path, ".old.tmp"),
+            trust,
             damaged: false,
             without_old: false,
             written: None,
@@ -168,7 +172,7 @@ impl JsonFile {
                 if matches!(
                     source.kind(),
                     io::ErrorKind::PermissionDenied | io::ErrorKind::IsADirectory
-                ) && self.path.exists() =>
+                ) =>
             {
                 if !std::mem::replace(&mut self.without_old, true) {
                     tracing::warn!(
@@ -217,7 +221,7 @@ impl JsonFile {
         }
         let was_damaged = !warnings.is_empty();
         let path = display(&self.path);
-        match self.read(&self.old, zone, now, &mut warnings)? {
+        match self.read_old(zone, now, &mut warnings)? {
             Content::Good(loaded) => {
                 warnings.extend(loaded.warnings);
                 let fault = if was_damaged { "was damaged" } else { "is missing" };
@@ -245,6 +249,25 @@ impl JsonFile {
         }
     }
 
+    /// Reads the file before the last commit. In a directory such as `/tmp`, another user may have
+    /// taken its name.
+    fn read_old(
+        &self,
+        zone: &TimeZone,
+        now: Timestamp,
+        warnings: &mut Vec<String>,
+    ) -> Result<Content, StoreError> {
+        let read = self.read(&self.old, zone, now, warnings);
+        match self.trust.refuses_name(&self.old) {
+            Some(uid) if read.is_err() => {
+                let old = display(&self.old);
+                warnings.push(format!("{old} is not used: {}", foreign(uid)));
+                Ok(Content::Missing)
+            }
+            _ => read,
+        }
+    }
+
     fn read(
         &self,
         path: &Path,
@@ -252,7 +275,7 @@ impl JsonFile {
         now: Timestamp,
         warnings: &mut Vec<String>,
     ) -> Result<Content, StoreError> {
-        let Some(bytes) = bytes_of(path, MAX_BYTES)? else {
+        let Some(bytes) = bytes_of(path, MAX_BYTES, self.trust)? else {
             return Ok(Content::Missing);
         };
         let place = display(path);
@@ -276,11 +299,11 @@ impl JsonFile {
     pub(crate) fn read_only(&self, zone: &TimeZone) -> Result<Loaded, StoreError> {
         let missing = || io_error("read", &self.path, io::Error::from(io::ErrorKind::NotFound));
         let mut path = &self.path;
-        let bytes = match bytes_of(path, MAX_BYTES_OF_ANOTHER)? {
+        let bytes = match bytes_of(path, MAX_BYTES_OF_ANOTHER, self.trust)? {
             // Without hard links, for a moment only `.old` exists.
             None => {
                 path = &self.old;
-                bytes_of(path, MAX_BYTES_OF_ANOTHER)?.ok_or_else(missing)?
+                bytes_of(path, MAX_BYTES_OF_ANOTHER, self.trust)?.ok_or_else(missing)?
             }
             Some(bytes) => bytes,
         };
@@ -298,13 +321,14 @@ fn set_aside(path: &Path, zone: &TimeZone, now: Timestamp) -> Result<PathBuf, St
 }
 
 /// A file's bytes; `None` where there is no file.
-fn bytes_of(path: &Path, most: u64) -> Result<Option<Vec<u8>>, StoreError> {
+fn bytes_of(path: &Path, most: u64, trust: Trust) -> Result<Option<Vec<u8>>, StoreError> {
     let file = match open_state(path) {
         Ok(file) => file,
         Err(error) if is_missing(&error) => return Ok(None),
         Err(error) => return Err(io_error("read", path, error)),
     };
     let metadata = file.metadata().map_err(|error| io_error("read", path, error))?;
+    trust.check(path, &metadata)?;
     if metadata.is_dir() {
         return Err(input_error(path, InputFileError::Directory));
     }
@@ -349,7 +373,7 @@ mod tests {
     fn a_file_whose_new_name_may_not_survive_a_crash_is_in_doubt_and_written_again() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s.json");
-        let mut file = JsonFile::new(&path);
+        let mut file = JsonFile::new(&path, Trust::Own);
         let write = |file: &mut JsonFile, text: &str| file.replace(|out| out.write_all(text.as_bytes()));
         write(&mut file, "1").unwrap();
         file.sync_names = |_| Err(io::Error::from_raw_os_error(5));
@@ -368,7 +392,7 @@ mod tests {
         let path = directory.path().join("s.json");
         // Nothing can be renamed over a directory that is not empty.
         fs::create_dir_all(path.join("x")).unwrap();
-        let mut file = JsonFile::new(&path);
+        let mut file = JsonFile::new(&path, Trust::Own);
         file.damaged = true;
         let error = file.replace(|out| out.write_all(b"1")).unwrap_err();
         assert!(matches!(error, StoreError::Io { step: "rename", .. }), "{error}");

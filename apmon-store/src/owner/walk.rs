@@ -7,7 +7,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use super::{Facts, Flaw, Place, User, files_of, flaw};
+use super::{Facts, Flaw, Place, STICKY, User, files_of, flaw, matters_in_shared_directory};
 
 /// More links than the system itself follows.
 const MAX_LINKS: u32 = 40;
@@ -25,8 +25,10 @@ pub(super) fn flaws(path: &Path, user: &User) -> Vec<Flaw> {
             flaws.extend(check(path, place, user));
         }
     }
+    let is_shared = fs::metadata(directory).is_ok_and(|found| found.mode() & STICKY != 0);
     let files = files_of(&path).into_iter();
-    flaws.extend(files.filter_map(|(path, place)| check(path, place, user)));
+    let of_files = files.filter_map(|(path, place)| check(path, place, user));
+    flaws.extend(of_files.filter(|flaw| !is_shared || matters_in_shared_directory(flaw)));
     flaws
 }
 

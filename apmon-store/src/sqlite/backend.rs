@@ -26,6 +26,7 @@ use crate::{
     json::JsonFile,
     model::{Loaded, Model},
     store_thread::Backend,
+    trust::Trust,
 };
 
 /// Time between two searches for history that is too old.
@@ -39,6 +40,8 @@ pub(super) struct SqliteBackend {
     zone: TimeZone,
     /// Whether a lock keeps other processes away.
     is_locked: bool,
+    /// Whose files are used.
+    trust: Trust,
     history_days: Arc<AtomicU32>,
     /// `None` before the first use, and after a failure: it is then reopened.
     connection: Option<Connection>,
@@ -94,7 +97,7 @@ impl Backend for SqliteBackend {
         self.disconnect();
         self.unknown_file();
         self.in_doubt = None;
-        match open::read(&self.path)? {
+        match open::read(&self.path, self.trust)? {
             Opened::Missing => self.read_without_database(),
             Opened::Good { connection, loaded } => {
                 self.is_complete = true;
@@ -190,9 +193,11 @@ impl Backend for SqliteBackend {
         }
     }
 
-    /// Leaves one file: the empty journal is removed.
+    /// Leaves one file: the empty journal is removed, except where another user could then take
+    /// its name.
     fn close(&mut self) {
-        if let (Some(connection), Some(_)) = (&self.connection, self.written) {
+        let is_shared = intact::is_shared_directory(&self.path);
+        if let (Some(connection), Some(_), false) = (&self.connection, self.written, is_shared) {
             // While it is locked nobody else uses the journal; nobody is waited for.
             let _ = connection.busy_timeout(Duration::ZERO);
             if connection.execute_batch("BEGIN EXCLUSIVE").is_ok()
@@ -203,6 +208,10 @@ impl Backend for SqliteBackend {
             }
         }
         self.disconnect();
+        if self.written.is_some() && !self.has_log {
+            // SQLite may have removed its journal.
+            intact::hold_side_files(&self.path);
+        }
     }
 }
 
@@ -213,11 +222,18 @@ impl Drop for SqliteBackend {
 }
 
 impl SqliteBackend {
-    pub(super) fn new(path: &Path, zone: TimeZone, is_locked: bool, history_days: Arc<AtomicU32>) -> Self {
+    pub(super) fn new(
+        path: &Path,
+        zone: TimeZone,
+        is_locked: bool,
+        trust: Trust,
+        history_days: Arc<AtomicU32>,
+    ) -> Self {
         Self {
             path: path.to_owned(),
             zone,
             is_locked,
+            trust,
             history_days,
             connection: None,
             file_id: None,
@@ -254,7 +270,7 @@ impl SqliteBackend {
             let warning = was_emptied.then(|| format!("{place} is empty: starting without any state"));
             return Ok(Loaded::empty(warning.into_iter().collect()));
         }
-        let loaded = JsonFile::new(&json).load(&self.zone, Self::now())?;
+        let loaded = JsonFile::new(&json, self.trust).load(&self.zone, Self::now())?;
         self.import = Some(json);
         Ok(loaded)
     }
@@ -288,16 +304,17 @@ impl SqliteBackend {
         if open::is_empty(&self.path) {
             self.is_complete = false;
         }
-        let opened = match open::to_write(&self.path) {
+        let opened = match open::to_write(&self.path, self.trust) {
             Err(StoreError::Io { source, .. }) if open::is_damage_io(&source) => {
                 self.damaged(&source.to_string())?;
-                open::to_write(&self.path)
+                open::to_write(&self.path, self.trust)
             }
             opened => opened,
         };
         let mut connection = opened?;
         self.has_log = open::has_log(&connection);
         if !self.has_log {
+            // Converting a database that had a log has removed it.
             intact::hold_side_files(&self.path);
         }
         self.file_id = FileId::of(&self.path);

@@ -59,7 +59,7 @@ impl History {
     }
 
     /// As [`open`](Self::open), for a database that may be anybody's: reading it takes no longer
-    /// than `limit` in all, and each call returns at most 256 MiB.
+    /// than `limit` in all, this call included, and each call returns at most 256 MiB.
     ///
     /// # Errors
     /// As [`open`](Self::open). Calls that reach a limit fail.
@@ -68,8 +68,11 @@ impl History {
     }
 
     fn new(path: &Path, limit: Option<Arc<TimeLimit>>) -> Result<Self, StoreError> {
+        let reading = limit.as_ref().map(TimeLimit::start);
+        let opened = Opened::new(path, limit.as_ref())?;
+        drop(reading);
         Ok(Self {
-            opened: RefCell::new(Opened::new(path, limit.as_ref())?),
+            opened: RefCell::new(opened),
             path: path.to_owned(),
             limit,
         })

@@ -32,26 +32,38 @@ pub(super) fn foreign_side_file(path: &Path, has_log: bool) -> Option<&'static s
     SIDE_FILES.into_iter().filter(foreign).find(has_content)
 }
 
-/// In a directory such as `/tmp`, takes the names beside the database at `path` before another user
-/// does, who could then keep it from being written: nobody else can remove these files, and SQLite
-/// ignores empty ones.
-pub(super) fn hold_side_files(path: &Path) {
+/// Whether the directory of `path` is one such as `/tmp`, where everybody may create files and
+/// remove only their own.
+pub(super) fn is_shared_directory(path: &Path) -> bool {
     #[cfg(unix)]
     {
-        use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+        use std::os::unix::fs::PermissionsExt as _;
         const STICKY: u32 = 0o1000;
         let directory = fs::metadata(directory(path)).map(|found| found.permissions().mode());
-        if directory.is_ok_and(|mode| mode & STICKY == 0) {
-            return;
-        }
-        for suffix in SIDE_FILES {
-            let mut options = fs::OpenOptions::new();
-            options.write(true).create_new(true).mode(0o600);
-            // One that is there is found before the next commit.
-            let _ = options.open(beside(path, suffix));
-        }
+        directory.is_ok_and(|mode| mode & STICKY != 0)
     }
-    let _ = path;
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
+    }
+}
+
+/// In a directory such as `/tmp`, takes the names beside the database at `path` before another user
+/// does, who could then keep it from being read and written: nobody else can remove these files, and
+/// SQLite ignores empty ones.
+pub(super) fn hold_side_files(path: &Path) {
+    if !is_shared_directory(path) {
+        return;
+    }
+    for suffix in SIDE_FILES {
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        // One that is there already is checked before each use.
+        let _ = options.open(beside(path, suffix));
+    }
 }
 
 /// Removes the empty files of this user beside the database, so that it is one file.

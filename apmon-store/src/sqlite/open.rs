@@ -6,6 +6,7 @@ use apmon_core::{StoreError, input_file::InputFileError, text::printable};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, limits::Limit};
 
 use super::{
+    intact,
     schema::{self, Kind},
     table,
 };
@@ -16,6 +17,7 @@ use crate::{
     },
     model::Loaded,
     owner,
+    trust::Trust,
 };
 
 /// The largest row or text that is read or made: a database may be anybody's. A state with the
@@ -78,22 +80,23 @@ pub(super) fn is_empty(path: &Path) -> bool {
 }
 
 /// Opens the database, checks all of it for damage, and reads everything but the history.
-pub(super) fn read(path: &Path) -> Result<Opened, StoreError> {
-    read_and_check(path, true)
+pub(super) fn read(path: &Path, trust: Trust) -> Result<Opened, StoreError> {
+    read_and_check(path, trust, true)
 }
 
 /// [`read`] without the check, whose time grows with the history.
-pub(super) fn read_unchecked(path: &Path) -> Result<Opened, StoreError> {
-    read_and_check(path, false)
+pub(super) fn read_unchecked(path: &Path, trust: Trust) -> Result<Opened, StoreError> {
+    read_and_check(path, trust, false)
 }
 
-fn read_and_check(path: &Path, check: bool) -> Result<Opened, StoreError> {
+fn read_and_check(path: &Path, trust: Trust, check: bool) -> Result<Opened, StoreError> {
     match fs::metadata(path) {
         Err(error) if is_missing(&error) => return Ok(Opened::Missing),
         Err(error) => return Err(io_error("read", path, error)),
         Ok(metadata) if !metadata.is_file() => return Err(damaged(path, "not a regular file")),
         Ok(_) => {}
     }
+    guard(path, trust)?;
     may_be_read(path)?;
     if is_empty(path) {
         return Ok(Opened::Missing);
@@ -226,9 +229,25 @@ fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// Makes sure that SQLite, which opens files by their names, uses no other user's. The names
+/// beside the database are taken first: then nobody else can take one after the check.
+fn guard(path: &Path, trust: Trust) -> Result<(), StoreError> {
+    // Of a link of one's own, SQLite uses the files beside its target.
+    let real = file::without_links(path);
+    intact::hold_side_files(&real);
+    let files = ["", "-journal", "-wal", "-shm"].map(|suffix| beside(&real, suffix));
+    for file in std::iter::once(path.to_owned()).chain(files) {
+        if let Ok(found) = fs::symlink_metadata(&file) {
+            trust.check(&file, &found)?;
+        }
+    }
+    Ok(())
+}
+
 /// Opens a database for writing; creates a missing one and updates an older one.
-pub(super) fn to_write(path: &Path) -> Result<Connection, StoreError> {
+pub(super) fn to_write(path: &Path, trust: Trust) -> Result<Connection, StoreError> {
     create(path)?;
+    guard(path, trust)?;
     let failed = |step| move |error| sqlite_error(step, path, error);
     let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed("open"))?;
     let kind = schema::kind_of(&connection).map_err(failed("open"))?;

@@ -17,7 +17,7 @@ const TESTING: &str = "apmon-core/src/testing";
 
 /// The most public items. Lower it when the surface shrinks; raise it only with
 /// a reason in the commit.
-const CEILING: usize = 490;
+const CEILING: usize = 492;
 
 /// The number of declarations of each kind.
 pub(super) struct Surface(BTreeMap<&'static str, usize>);

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use apmon_core::{StateStore, text::printable};
-use apmon_store::Format;
+use apmon_store::{Format, Trust};
 use jiff::tz::TimeZone;
 
 use crate::feature;
@@ -21,7 +21,7 @@ pub(crate) enum Database {}
 
 impl Database {
     /// Fails.
-    pub(super) fn open(path: &Path, _: TimeZone, _: &str) -> anyhow::Result<Self> {
+    pub(super) fn open(path: &Path, _: TimeZone, _: &str, _: Trust) -> anyhow::Result<Self> {
         anyhow::bail!(
             "{} cannot be opened: {}; give a JSON state file with -s, or move the database away to start without state",
             printable(&path.display().to_string()),

@@ -12,7 +12,7 @@ use crate::{
         channel::Lists,
         diagnostic::{ConfigError, Diagnostic, deduplicated},
         field::fields_of,
-        hint,
+        foreign, hint,
         monitor::{MonitorEntry, MonitorOptions, read_monitor},
         position::{FileId, Position},
         section::{Diagnostics, MOST_HINTS, Section},
@@ -60,6 +60,29 @@ pub(super) fn site_file(
         }
         _ => Err(ConfigError::Invalid { errors }),
     }
+}
+
+/// Says whose file this is, if a section shows it.
+fn of_another_tool(entries: &[KeyValue]) -> Option<String> {
+    let sections = entries.iter().take(MOST_HINTS);
+    let mut found = sections.filter_map(|entry| Some((entry, foreign::tool(&entry.key)?)));
+    let (entry, tool) = found.next()?;
+    let (key, line) = (&entry.key, entry.at.line);
+    Some(format!(
+        "; \"{key}\" on line {line} is a section of {tool}, whose files have to be rewritten"
+    ))
+}
+
+/// Says where `section` is, if another one contains it.
+fn indented(entries: &[KeyValue], section: &str) -> Option<String> {
+    let inside = entries.iter().filter_map(|entry| match &entry.value.value {
+        Value::Mapping(inside) => inside.iter().find(|entry| &*entry.key == section),
+        _ => None,
+    });
+    let line = inside.take(MOST_HINTS).next()?.at.line;
+    Some(format!(
+        "; the one on line {line} is indented, but begins at the start of a line"
+    ))
 }
 
 struct Reader<'a> {
@@ -128,6 +151,11 @@ impl Reader<'_> {
 
     /// Reports that `section` is missing, and which key may be a misspelling of it.
     fn missing(&mut self, root: &Node, entries: &[KeyValue], section: &str) {
+        if let Some(hint) = of_another_tool(entries) {
+            self.misplaced.clear();
+            self.error(root.at, format!("the section \"{section}\" is missing{hint}"));
+            return;
+        }
         let meant = entries
             .iter()
             .take(MOST_HINTS)
@@ -140,6 +168,7 @@ impl Reader<'_> {
                     entry.at.line
                 )
             })
+            .or_else(|| indented(entries, section))
             .unwrap_or_default();
         self.error(
             meant.map_or(root.at, |entry| entry.at),
@@ -206,7 +235,13 @@ impl Reader<'_> {
             if !matches!(node.value, Value::Wrong) {
                 self.error(
                     node.at,
-                    format!("\"monitors\" must be a list, found {}", node.value.what()),
+                    match node.value {
+                        Value::Mapping(_) => {
+                            "\"monitors\" must be a list, found a section; begin each monitor with \"- \""
+                                .to_owned()
+                        }
+                        _ => format!("\"monitors\" must be a list, found {}", node.value.what()),
+                    },
                 );
             }
             return Vec::new();

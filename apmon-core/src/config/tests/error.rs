@@ -112,7 +112,7 @@ fn missing_and_malformed_sections_are_reported() {
                 "site: Lab\nmonitors: {a: b}\n",
                 &[
                     "1:7: site: must be a section of options, found a single value",
-                    "2:11: \"monitors\" must be a list, found a section",
+                    "2:11: \"monitors\" must be a list, found a section; begin each monitor with \"- \"",
                 ],
             ),
             (
@@ -233,5 +233,35 @@ fn columns_count_characters() {
     assert_eq!(
         errors(text),
         ["1:35: site: \"alarms\" must be yes or no, not \"x\""]
+    );
+}
+
+#[test]
+fn a_file_of_another_tool_is_recognised() {
+    let gatus = "endpoints:\n- {name: web, url: \"http://h/\"}\n";
+    let hint = "; \"endpoints\" on line 1 is a section of Gatus, whose files have to be rewritten";
+    assert_eq!(
+        errors(gatus),
+        [
+            format!("1:1: the section \"site\" is missing{hint}"),
+            format!("1:1: the section \"monitors\" is missing{hint}"),
+        ]
+    );
+    // Its other keys are not options of ours.
+    let kuma = errors("version: 1\nmonitorList: []\n");
+    assert_eq!(kuma.len(), 2, "{kuma:?}");
+}
+
+#[test]
+fn a_misplaced_section_and_a_list_that_is_none_are_explained() {
+    let inside = "site:\n  name: Lab\n  monitors:\n  - {type: ping, name: a, address: h}\n";
+    assert_eq!(
+        errors(inside)[0],
+        "1:1: the section \"monitors\" is missing; the one on line 3 is indented, but begins at the start of a line"
+    );
+    let section = "site: {name: Lab}\nmonitors:\n  type: ping\n  name: a\n  address: h\n";
+    assert_eq!(
+        errors(section),
+        ["3:3: \"monitors\" must be a list, found a section; begin each monitor with \"- \""]
     );
 }

@@ -96,7 +96,7 @@ fn json_is_read_with_its_tabs_and_escapes() {
             "3:11: site: \"name\" has no value; give one",
             "4:18: site: \"max_threads\" must be a whole number, not \"1.5\"",
             "6:3: \"max_retries\" is already given on line 5",
-            "8:14: \"monitors\" must be a list, found a section",
+            "8:14: \"monitors\" must be a list, found a section; begin each monitor with \"- \"",
         ]
     );
     for (text, expected) in [

@@ -81,7 +81,13 @@ impl Deliveries {
             return reassigned; // a later run may send them
         }
         let known: HashSet<&str> = self.routes.ids().collect();
-        for orphan in self.outbox.retain_channels(&known) {
+        let orphans = self.outbox.retain_channels(&known);
+        let entries = orphans.iter().map(|orphan| &orphan.entry);
+        let ends: Vec<OutboxEntry> = entries
+            .filter(|entry| entry.notification.kind.ends_incident())
+            .cloned()
+            .collect();
+        for orphan in orphans {
             let Orphan {
                 mut entry,
                 decided,
@@ -92,7 +98,7 @@ impl Deliveries {
                 self.record(&entry, DeliveryFate::Dropped, now);
                 continue;
             }
-            let (addressed, changed) = self.reassign(&entry, decided, monitors, now);
+            let (addressed, changed) = self.reassign(&entry, decided, &ends, monitors, now);
             entry.addressed = addressed;
             reassigned.changed.extend(changed);
             let kind = &entry.notification.kind;
@@ -107,12 +113,14 @@ impl Deliveries {
 
     /// Gives a notification whose channel is gone to the channels that did not get it: a
     /// mistyped host was corrected. The other channels have it, or wait for it themselves, and
-    /// do not get it twice; to one that got something newer it would be misleading. Returns all channels that have it or get it, and the monitors whose
-    /// states have changed.
+    /// do not get it twice; to one that got something newer it would be misleading, and so would a
+    /// beginning without its end, which may be among the `ends` that are reassigned as well. Returns all
+    /// channels that have it or get it, and the monitors whose states have changed.
     fn reassign(
         &mut self,
         entry: &OutboxEntry,
         decided: Mono,
+        ends: &[OutboxEntry],
         monitors: &mut Monitors,
         now: Now,
     ) -> (Vec<String>, Vec<usize>) {
@@ -123,6 +131,19 @@ impl Deliveries {
         // While alarms are off, an end goes to nobody who is not waiting for it; a service under a
         // new id may be the one that keeps the incident open.
         let is_silent = notification.kind.ends_incident() && !policy.alarms;
+        let ends_of_it: Vec<&OutboxEntry> = ends
+            .iter()
+            .filter(|end| end.notification.incident == notification.incident)
+            .collect();
+        // A channel that gets the beginning now is owed the end too.
+        let is_owed = monitors.named(&notification.monitor).is_some()
+            && own.is_some_and(|own| own.owes_end(&notification.incident));
+        let ends_too = |id: &str| {
+            let is_sent_along = |end: &&&OutboxEntry| !end.addressed.iter().any(|had| had == id);
+            let may_end = policy.alarms || self.routes.is_keyed(id);
+            let waits_there = self.outbox.end_of(id, notification).is_some();
+            is_owed || waits_there || (may_end && ends_of_it.iter().any(|end| is_sent_along(&end)))
+        };
         let (outdated_for, new_channels): (Vec<String>, Vec<String>) = recipients
             .iter()
             .filter(|id| !is_silent || self.routes.is_keyed(id))
@@ -130,7 +151,7 @@ impl Deliveries {
             .filter(|id| !own.is_some_and(|own| own.owes_to(&notification.incident, id)))
             .filter(|id| !self.outbox.contains(id, notification))
             .map(|id| (*id).to_owned())
-            .partition(|id| self.routes.is_outdated_for(id, notification, own));
+            .partition(|id| self.routes.is_outdated_for(id, notification, own, ends_too(id)));
         if recipients.is_empty() {
             tracing::error!(
                 channel = entry.channel,
@@ -140,7 +161,7 @@ impl Deliveries {
         } else if !outdated_for.is_empty() {
             tracing::warn!(
                 channel = entry.channel,
-                "channel is no longer in the site file; its notification is not sent to {}, which has a newer one about the monitor: {}",
+                "channel is no longer in the site file; its notification is not sent to {}: it is about something that is over, or older than what was sent there: {}",
                 outdated_for.join(", "),
                 notification.text
             );

@@ -58,7 +58,7 @@ impl Dispatcher {
             }
             Command::Report(name, signal, reply) => drop(reply.send(self.report_signal(name, signal))),
             Command::Ping(reply) => drop(reply.send(())),
-            Command::Status(reply) => drop(reply.send(self.snapshot())),
+            Command::Status(monitor, reply) => drop(reply.send(self.snapshot(monitor.as_deref()))),
             Command::Recent(reply) => drop(reply.send(self.recent())),
             Command::Act(action, actor, reply) => drop(reply.send(self.act(&action, &actor))),
             Command::Shutdown => {}

@@ -8,10 +8,10 @@ use crate::engine::{
 
 impl Dispatcher {
     /// The data for a status. Ten thousand monitors cost a millisecond: their data is shared,
-    /// and converted elsewhere.
-    pub(super) fn snapshot(&mut self) -> StatusSnapshot {
+    /// and converted elsewhere. Notifications are those about `monitor`, or all.
+    pub(super) fn snapshot(&mut self, monitor: Option<&str>) -> StatusSnapshot {
         let now = self.shared.clock.now();
-        let (channels, outbox) = self.delivery.status(now);
+        let (channels, outbox) = self.delivery.status(monitor, now);
         let runtimes = self.monitors.monitors();
         let missed = runtimes.clone().map(|(_, runtime)| runtime.missed).sum::<u64>();
         let lateness = &self.report.lateness;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::{JUST_NOW, REFUSED_PAUSE, REFUSED_RECENTLY};
+use super::{JUST_NOW, REFUSED_PAUSE, ends::Ends};
 use crate::{
     notification::{Notification, NotificationKind, OutboxEntry},
     time::Mono,
@@ -24,9 +24,11 @@ pub(super) struct ChannelQueue {
     /// Positions of entries whose present content is in no commit.
     pub(super) unsaved: BTreeSet<u64>,
     /// Refused entries that wait for their next attempt, by its moment.
-    deferred: BTreeSet<(Mono, u64)>,
-    /// Positions of all other entries: the candidates for the next attempt.
-    open: BTreeSet<u64>,
+    pub(super) deferred: BTreeSet<(Mono, u64)>,
+    /// Positions of all other entries, except those held back: the candidates for the next attempt.
+    pub(super) open: BTreeSet<u64>,
+    /// The ends of outages, and the outages that run.
+    pub(super) ends: Ends,
     in_flight: Option<u64>,
     /// The key of the entry in flight, by which its result is recognised. The entry itself may
     /// have been removed.
@@ -66,6 +68,8 @@ pub(super) struct Item {
     pub(super) deferred: Option<Mono>,
     /// Whether it is held: that others are accepted is no reason to send it.
     pub(super) held: bool,
+    /// Whether it waits for the end of a newer outage.
+    pub(super) held_back: bool,
     /// When it was decided; steps of the wall clock do not change it.
     pub(super) decided: Mono,
     /// Its number among the entries of all channels, in the order of their insertion.
@@ -177,10 +181,12 @@ impl ChannelQueue {
         if item.unsaved {
             self.unsaved.insert(position);
         }
-        match item.deferred {
-            Some(until) => self.deferred.insert((until, position)),
-            None => self.open.insert(position),
+        match (item.held_back, item.deferred) {
+            (true, _) => false,
+            (false, Some(until)) => self.deferred.insert((until, position)),
+            (false, None) => self.open.insert(position),
         };
+        self.ends.add(position, &item.entry);
         self.items.insert(position, item);
         self.next_ready = NextReady::Stale;
         position
@@ -191,6 +197,7 @@ impl ChannelQueue {
         self.unsaved.remove(&position);
         self.open.remove(&position);
         self.for_fallback.remove(&position);
+        self.ends.remove(position, &item.entry);
         if let Some(until) = item.deferred {
             self.deferred.remove(&(until, position));
         }
@@ -302,6 +309,10 @@ impl ChannelQueue {
         }
         item.deferred = until;
         item.held &= until.is_some();
+        if item.held_back {
+            self.open.remove(&position);
+            return;
+        }
         match until {
             Some(until) => {
                 self.open.remove(&position);
@@ -319,50 +330,6 @@ impl ChannelQueue {
         while let Some((_, position)) = self.deferred.first().copied().filter(|(at, _)| *at <= until) {
             self.defer(position, None);
         }
-    }
-
-    /// Ends the deferral of refused items, but not of those that wait for the checks of other
-    /// monitors.
-    pub(super) fn release_refused(&mut self) {
-        let is_refused =
-            |(_, position): &&(Mono, u64)| self.items.get(position).is_some_and(|item| !item.held);
-        let refused: Vec<u64> = self
-            .deferred
-            .iter()
-            .filter(is_refused)
-            .map(|(_, position)| *position)
-            .collect();
-        for position in refused {
-            self.defer(position, None);
-        }
-    }
-
-    /// Processes an acceptance: the pause ends, and refused entries are retried, since the
-    /// channel may accept them now. Those refused a moment ago are not; otherwise entries that
-    /// are always refused would be retried after each acceptance.
-    pub(super) fn accepted(&mut self, now: Mono) {
-        self.failures = 0;
-        self.not_before = None;
-        self.failing_since = None;
-        self.failed_before = None;
-        self.all_to_fallback = None;
-        self.failing_long = false;
-        let until = now.plus(REFUSED_PAUSE).minus(REFUSED_RECENTLY);
-        let refused: Vec<u64> = self
-            .deferred
-            .iter()
-            .take_while(|(at, _)| *at <= until)
-            .map(|(_, position)| *position)
-            .filter(|position| self.items.get(position).is_some_and(|item| !item.held))
-            .collect();
-        for position in refused {
-            self.defer(position, None);
-        }
-    }
-
-    /// Whether an entry of this incident was refused.
-    pub(super) fn is_refused(&self, incident: &str) -> bool {
-        self.of_incident(incident).any(|item| item.entry.refused)
     }
 
     /// Removes all waiting items, in order.
@@ -448,7 +415,7 @@ impl ChannelQueue {
                 .is_some_and(|at| at.minus(REFUSED_PAUSE).plus(JUST_NOW) > now);
             let is_held = item.is_reminder() && undelivered.contains(notification.incident.as_str());
             undelivered.insert(&notification.incident);
-            item.sendable && !item.had_final_attempt && !just_refused && !is_held
+            item.sendable && !item.held_back && !item.had_final_attempt && !just_refused && !is_held
         })?;
         let next = *next;
         self.item_mut(next)?.had_final_attempt = true;

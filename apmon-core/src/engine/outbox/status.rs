@@ -7,10 +7,12 @@ use crate::{
 };
 
 impl Outbox {
-    /// The status of each of `known`, followed by other channels for which something waits.
+    /// The status of each of `known`, followed by other channels for which something waits, and
+    /// the notifications about `monitor`, or all.
     pub(in crate::engine) fn status<'a>(
         &mut self,
         known: impl Iterator<Item = &'a str>,
+        monitor: Option<&str>,
         now: Now,
     ) -> (Vec<ChannelStatus>, OutboxStatus) {
         let mut channels: Vec<ChannelStatus> = known.map(ChannelStatus::named).collect();
@@ -28,10 +30,18 @@ impl Outbox {
             let next_try = queue.wake_at().map(|at: Mono| at.max(now.mono));
             channel.next_try = next_try.map(|at| now.wall_of(at));
         }
-        // A queue is in the order of the decisions.
         let queues = self.queues.values();
-        let candidates = queues.flat_map(|queue| queue.items().take(MAX_SHOWN));
-        let outbox = OutboxStatus::of(&channels, candidates.map(|item| &item.entry));
+        let outbox = match monitor {
+            Some(name) => {
+                let items = queues.flat_map(|queue| queue.items());
+                OutboxStatus::about(name, items.map(|item| &item.entry))
+            }
+            None => {
+                // A queue is in the order of the decisions.
+                let oldest = queues.flat_map(|queue| queue.items().take(MAX_SHOWN));
+                OutboxStatus::of(&channels, oldest.map(|item| &item.entry))
+            }
+        };
         (channels, outbox)
     }
 }

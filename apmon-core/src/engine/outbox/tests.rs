@@ -1,5 +1,6 @@
 mod fallback;
 mod orphan;
+mod refused;
 mod saving;
 
 use jiff::Timestamp;

@@ -275,24 +275,49 @@ fn what_waited_for_a_removed_channel_is_outdated_where_a_newer_outage_was_announ
         ..OwnState::default()
     };
     own.add_announced("j", &["pager".to_owned(), "hook".to_owned()]);
-    assert!(routes.is_outdated_for("hook", &recovery, Some(&own)));
+    assert!(routes.is_outdated_for("hook", &recovery, Some(&own), true));
     assert!(
-        !routes.is_outdated_for("mail", &recovery, Some(&own)),
+        !routes.is_outdated_for("mail", &recovery, Some(&own), true),
         "it has nothing newer"
     );
     assert!(
-        !routes.is_outdated_for("pager", &recovery, Some(&own)),
+        !routes.is_outdated_for("pager", &recovery, Some(&own), true),
         "it keeps them apart"
     );
-    assert!(!routes.is_outdated_for("hook", &recovery, None));
+    assert!(!routes.is_outdated_for("hook", &recovery, None, true));
     own.incident = Some("i".into());
     assert!(
-        !routes.is_outdated_for("hook", &recovery, Some(&own)),
+        !routes.is_outdated_for("hook", &recovery, Some(&own), true),
         "still open"
     );
     own.incident = None;
     assert!(
-        !routes.is_outdated_for("hook", &recovery, Some(&own)),
+        !routes.is_outdated_for("hook", &recovery, Some(&own), true),
         "both are over"
     );
+}
+
+#[test]
+fn the_beginning_of_something_that_is_over_goes_nowhere_without_its_end() {
+    let routes = Routes::new(three_routes());
+    let outage = notification(NotificationKind::Outage);
+    let ended = Notification {
+        ended: Some(outage.at),
+        ..outage.clone()
+    };
+    let (open, over) = (open(), OwnState::default());
+    // Also where incidents are kept apart: there it would stay open for ever.
+    for to in ["hook", "pager"] {
+        for (outage, own, ends_too, expected) in [
+            (&outage, Some(&open), false, false),
+            (&ended, Some(&over), false, true),
+            (&ended, Some(&over), true, false),
+            (&ended, None, false, true),
+            // Nothing says that it is over.
+            (&outage, None, false, false),
+        ] {
+            let is_outdated = routes.is_outdated_for(to, outage, own, ends_too);
+            assert_eq!(is_outdated, expected, "{to} {own:?} {ends_too}");
+        }
+    }
 }

@@ -157,6 +157,7 @@ impl Reference {
             replaced: BTreeMap::new(),
             receipts: BTreeMap::new(),
             refused: BTreeSet::new(),
+            last_refused: BTreeSet::new(),
             tried: BTreeSet::new(),
             is_owed: false,
             is_loaded: false,

@@ -1,6 +1,7 @@
 //! What must hold once everything has worked for a while.
 
 use super::*;
+use crate::setup::CHANNELS;
 
 impl Reference {
     /// Checks that a receiver that has accepted everything `since` then has
@@ -11,12 +12,43 @@ impl Reference {
         let (now, since) = (self.now(), since.max(edited));
         let is_late = |notification: &&Expected| {
             let waits = notification.due.get(channel) == Some(&Due::Waiting) && notification.kind != Reminder;
-            waits && !notification.void && now.since(since.max(notification.at)) >= DELIVERY_LIMIT
+            // One that was refused waits for the end of a newer outage.
+            let held = match notification.refused.contains(channel) {
+                true => self.monitors[notification.monitor.as_str()].outage_ended,
+                false => Mono::ORIGIN,
+            };
+            let from = since.max(notification.at).max(held);
+            let is_late = now.since(from) >= DELIVERY_LIMIT && !self.is_held_back(notification, channel);
+            waits && !notification.void && is_late
         };
         let late = self.notifications.iter().filter(is_late);
         let late = late.map(|notification| format!("{channel} still waits for {notification}"));
         let late = late.collect();
         self.complain_all(late);
+    }
+
+    /// Whether a channel that refused this end has heard of a newer outage of the monitor, which
+    /// runs.
+    pub(super) fn is_held_back(&self, end: &Expected, channel: &str) -> bool {
+        let state = &self.monitors[end.monitor.as_str()].now;
+        let newer = state.outage.filter(|outage| *outage != end.incident);
+        let announced_to = newer.and_then(|newer| state.announced_to.get(&newer));
+        matches!(end.kind, Recovery | NoLongerWatched)
+            && end.last_refused.contains(channel)
+            && announced_to.is_some_and(|announced_to| announced_to.contains(channel))
+            && !CHANNELS.iter().any(|it| it.id == channel && it.is_keyed)
+    }
+
+    /// Whether a refused end about this monitor waits: should the monitor fail again, it waits for
+    /// that outage to end.
+    pub fn has_refused_end(&self, name: &str) -> bool {
+        let notifications = self.monitors[name].notifications.iter();
+        let mut notifications = notifications.map(|at| &self.notifications[*at]);
+        notifications.any(|it| {
+            let mut waiting = it.due.iter().filter(|(_, due)| **due == Due::Waiting);
+            let is_refused = waiting.any(|(channel, _)| it.refused.contains(channel));
+            is_refused && matches!(it.kind, Recovery | NoLongerWatched)
+        })
     }
 
     /// Whether no notification was decided just now.

@@ -4,6 +4,15 @@
 use super::*;
 use crate::setup::{CHANNELS, EndDue};
 
+/// An end of an incident.
+struct WaitingEnd {
+    /// The channels for which it waits.
+    waiting: BTreeSet<String>,
+    /// Whether one of them is not in the site file any more, so that others get it.
+    waits_in_vain: bool,
+    addressed: BTreeSet<String>,
+}
+
 impl Reference {
     /// Decides the end of an announced incident: those that want it receive it, and those that
     /// received the beginning, at the latest once they can.
@@ -15,6 +24,10 @@ impl Reference {
         incident: usize,
         policy: &Policy,
     ) {
+        if is_about_outage(&kind) {
+            let now = self.now();
+            self.monitors.get_mut(name).unwrap().outage_ended = now;
+        }
         let announced = expected.announced_to.remove(&incident).unwrap_or_default();
         let renamed = self.in_place_of_missing(&announced, &kind);
         let (mut now, later) = self.divide(announced, &kind, policy);
@@ -201,7 +214,27 @@ impl Reference {
         }
     }
 
+    /// The ends of an incident, as far as they wait for a channel.
+    fn waiting_ends(&self, incident: usize) -> Vec<WaitingEnd> {
+        let is_end = |other: &&Expected| {
+            let is_of_it = other.incident == incident && !other.void;
+            is_of_it && matches!(other.kind, Recovery | NoLongerWatched | Known)
+        };
+        let ends = self.notifications.iter().filter(is_end);
+        let ends = ends.map(|end| {
+            let waiting = end.due.iter().filter(|(_, due)| **due == Due::Waiting);
+            let waiting: BTreeSet<String> = waiting.map(|(id, _)| id.clone()).collect();
+            WaitingEnd {
+                waits_in_vain: waiting.iter().any(|id| !self.setup.has_channel(id)),
+                waiting,
+                addressed: end.addressed.clone(),
+            }
+        });
+        ends.collect()
+    }
+
     fn readdress_one(&mut self, at: usize, removed: String, before: &Setup) -> Option<(String, Owed)> {
+        let ends = self.waiting_ends(self.notifications[at].incident);
         let name = self.notifications[at].monitor.clone();
         let policy = self.policy_in(&name, before);
         let setup = self.setup.clone();
@@ -211,6 +244,8 @@ impl Reference {
         notification.due.remove(&removed);
         let is_end = matches!(kind, Recovery | NoLongerWatched | Known);
         let is_open = expected.outage == Some(incident) || expected.unknown == Some(incident);
+        let is_over = !is_end && !is_open;
+        let is_owed = !expected.removed && expected.owed.iter().any(|owed| owed.incident == incident);
         // The last notification of a channel must be about the outage that is running.
         let newer = expected.outage.filter(|_| !is_open);
         let newer = newer.and_then(|running| expected.announced_to.get(&running).cloned());
@@ -223,6 +258,15 @@ impl Reference {
             let id = channel.id.to_owned();
             let mut owed = expected.owed.iter().filter(|owed| owed.incident == incident);
             if !channel.wants(&kind, &policy) || (is_end && owed.any(|owed| owed.channels.contains(&id))) {
+                continue;
+            }
+            // What is over must not begin on a channel that does not get its end.
+            let may_end = policy.alarms || channel.is_keyed;
+            let ends_too = ends.iter().any(|end| {
+                let is_sent_along = end.waits_in_vain && may_end && !end.addressed.contains(&id);
+                is_sent_along || end.waiting.contains(&id)
+            });
+            if is_over && !is_owed && !ends_too {
                 continue;
             }
             if notification.addressed.insert(id.clone()) {

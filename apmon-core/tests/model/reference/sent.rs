@@ -157,6 +157,12 @@ impl Reference {
         if !self.setup.has_channel(channel) {
             self.complain(format!("{channel} is not in the site file"));
         }
+        let expected = &self.notifications[notification];
+        if self.is_held_back(expected, channel) {
+            let text = format!("{expected} is sent to {channel} again, which has a newer outage");
+            self.complain(text);
+        }
+        self.notifications[notification].last_refused.remove(channel);
         self.notifications[notification].tried.insert(channel.to_owned());
         let due = self.notifications[notification].due.get(channel);
         if due != Some(&Due::Waiting) {
@@ -249,9 +255,9 @@ impl Reference {
     }
 
     pub fn refused(&mut self, channel: &str, notification: usize) {
-        self.notifications[notification]
-            .refused
-            .insert(channel.to_owned());
+        let notification = &mut self.notifications[notification];
+        notification.refused.insert(channel.to_owned());
+        notification.last_refused.insert(channel.to_owned());
     }
 
     /// The engine knows that the receiver has the notification.

@@ -88,6 +88,10 @@ impl Reference {
             match known.filter(|notification| !notification.void) {
                 Some(notification) => {
                     notification.due.insert(entry.channel.clone(), Due::Waiting);
+                    match entry.refused {
+                        true => notification.last_refused.insert(entry.channel.clone()),
+                        false => notification.last_refused.remove(&entry.channel),
+                    };
                     notification.addressed = entry.addressed.iter().cloned().collect();
                 }
                 None => self.complain(format!("{} is on disk without its state", entry.key())),

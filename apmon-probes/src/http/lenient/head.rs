@@ -67,13 +67,20 @@ impl Head {
         Ok(None)
     }
 
-    /// The connection has ended. Returns whether what has come is a head.
-    pub(super) fn end(&self) -> Result<bool, Unreadable> {
+    /// The connection has ended. Returns whether what has come is a head: at least a status line.
+    /// A line that was cut is left out, as curl does: half a value is another one.
+    pub(super) fn end(&mut self) -> Result<bool, Unreadable> {
         match self.bytes.len() {
-            0 => Ok(false),
-            length if length < BEGIN.len() => Err(self.no_http(b"")),
-            _ => Ok(true),
+            0 => return Ok(false),
+            length if length < BEGIN.len() => return Err(self.no_http(b"")),
+            _ => {}
         }
+        let Some(end) = self.bytes.iter().rposition(|byte| *byte == b'\n') else {
+            let shown = excerpt(&String::from_utf8_lossy(&self.bytes), SHOWN);
+            return Err(Unreadable::CutStatusLine(shown));
+        };
+        self.bytes.truncate(end + 1);
+        Ok(true)
     }
 
     fn begins_well(&self) -> bool {

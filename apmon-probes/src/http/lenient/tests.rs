@@ -3,7 +3,7 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::{HeaderMap, Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use proptest::prelude::*;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, duplex};
 
 use super::*;
 
@@ -185,8 +185,10 @@ fn odd_chunks_are_read() {
 fn a_head_that_ends_with_the_connection_is_read() {
     for head in [
         "HTTP/1.1 200 OK\r\nX: a\r\n",
-        "HTTP/1.1 200 OK\r\nX: a",
         "HTTP/1.1 200 OK\nX: a\n",
+        "HTTP/1.1 200 OK\r\nX: a\r\nX-Y: b",
+        "HTTP/1.1 200 OK\r\nX: a\r\n\r",
+        "HTTP/1.1 200 OK\r\nX: a\r\nContent-Length: 5",
     ] {
         assert_eq!(
             answer(head.as_bytes()),
@@ -251,6 +253,11 @@ fn an_answer_that_is_not_http_is_named() {
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nWelcome",
             "the answer is not valid HTTP: the size of a chunk is missing",
         ),
+        (
+            b"HTTP/1.1 200 OK",
+            "the connection was closed in the middle of the status line \"HTTP/1.1 200 OK\"",
+        ),
+        (b"HTTP/1.1 200 OK\r\n", ""),
         (b"HTTP/1.1 200 OK\r\n\r\n", ""),
         (b"", ""),
     ] {

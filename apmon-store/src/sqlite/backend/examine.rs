@@ -69,8 +69,8 @@ impl SqliteBackend {
         // Until it has been read it stays suspect: the next commit tries again.
         self.is_suspect |= check;
         let read = match check {
-            true => open::read(&self.path)?,
-            false => open::read_unchecked(&self.path)?,
+            true => open::read(&self.path, self.trust)?,
+            false => open::read_unchecked(&self.path, self.trust)?,
         };
         self.compared = Some(Self::now());
         self.is_suspect = false;

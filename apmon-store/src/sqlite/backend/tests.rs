@@ -4,7 +4,13 @@ use rusqlite::ffi;
 use super::*;
 
 fn backend(path: &Path) -> SqliteBackend {
-    SqliteBackend::new(path, TimeZone::UTC, true, Arc::new(AtomicU32::new(400)))
+    SqliteBackend::new(
+        path,
+        TimeZone::UTC,
+        true,
+        Trust::Own,
+        Arc::new(AtomicU32::new(400)),
+    )
 }
 
 /// The commit of this number: a state and a check result.
