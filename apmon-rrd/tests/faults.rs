@@ -74,22 +74,6 @@ fn a_file_that_another_program_writes_is_locked_for_everybody() {
     librrd.info(&path).unwrap();
 }
 
-#[test]
-fn a_lock_that_is_held_for_a_moment_is_waited_for() {
-    let lab = Lab::new();
-    let path = lab.file("a.rrd", &small());
-    // A first request, so that the child runs.
-    lab.librrd.info(&path).unwrap();
-    let held = lock(&path, libc::F_WRLCK);
-    let names = vec!["is_up".to_owned()];
-    let points = one(60);
-    let pending = lab.librrd.update(&path, &apmon_rrd::Update { names, points });
-    // It is tried for 80 ms.
-    std::thread::sleep(Duration::from_millis(30));
-    drop(held);
-    assert_eq!(pending.wait().unwrap().stored, 1);
-}
-
 /// A worker with a small disk of its own, on which a script has prepared something. What is on it
 /// is seen by the worker alone.
 fn with_a_disk(size: &str, script: &str) -> (Lab, std::path::PathBuf) {
