@@ -40,6 +40,9 @@ pub(crate) struct PinArgs {
     /// Speak the TLS of old devices too, as a monitor with ssl_legacy: yes does.
     #[arg(long, conflicts_with = "quic")]
     ssl_legacy: bool,
+    /// Ask for this host name (SNI) instead of the address's, as a monitor with sni does.
+    #[arg(long, value_name = "HOST")]
+    sni: Option<String>,
     /// Pin the monitors of this server in a site file; the rest of the file stays unchanged.
     #[arg(long, value_name = "CONFIG")]
     write: Option<PathBuf>,
@@ -84,9 +87,14 @@ pub(crate) fn run(args: &PinArgs) -> anyhow::Result<ExitCode> {
     };
     let shown_address = apmon_core::text::without_userinfo(&args.address);
     let shown_address = printable(&shown_address);
-    let target = PinTarget::read(&args.address, by)
+    let mut target = PinTarget::read(&args.address, by)
         .map_err(|wrong| anyhow::anyhow!("{shown_address} {wrong}"))?
         .legacy(args.ssl_legacy);
+    if let Some(name) = &args.sni {
+        target = target
+            .sni(name)
+            .map_err(|wrong| anyhow::anyhow!("--sni {wrong}"))?;
+    }
     let write_to = args.write.as_deref().map(location::site_file).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::{
     config::{Addresses, Host, SourceAddresses},
     outcome::{Domain, Failure, FailureClass, Outcome, Warning, WarningClass},
-    probe::{Check, Probe, ProbeTarget, Turn},
+    probe::{Check, Probe, ProbeTarget, Turn, TurnHost},
     time::Stopwatch,
 };
 
@@ -87,8 +87,7 @@ pub struct Attempts<'a> {
     left: VecDeque<IpAddr>,
     /// How many addresses there are; 1 if the others do not matter.
     count: usize,
-    resolved_in: Option<Duration>,
-    source: SourceAddresses,
+    host: TurnHost,
     /// The addresses that were tried, and why that was not enough.
     failed: Vec<(IpAddr, Failure)>,
 }
@@ -101,8 +100,13 @@ impl<'a> Attempts<'a> {
     /// machine lacks the source address.
     pub async fn of(target: ProbeTarget<'_>, reach: Reach, check: &'a Check) -> Result<Self, Failure> {
         let watch = Stopwatch::start();
-        let (addresses, resolved_in) = match &target.remote.host {
-            Host::Address(address) => (vec![*address], None),
+        let mut turns = TurnHost {
+            addresses: reach.addresses,
+            source: reach.source,
+            ..TurnHost::default()
+        };
+        let addresses = match &target.remote.host {
+            Host::Address(address) => vec![*address],
             Host::Name(name) => {
                 let resolve = target.remote.resolve;
                 let found = target.names.addresses(name, resolve, check.deadline()).await?;
@@ -118,7 +122,9 @@ impl<'a> Attempts<'a> {
                         format!("resolve: no address for {name}"),
                     ));
                 }
-                (addresses, Some(watch.elapsed()))
+                turns.name = Some(name.as_str().into());
+                turns.resolved_in = Some(watch.elapsed());
+                addresses
             }
         };
         let missing = addresses
@@ -135,25 +141,43 @@ impl<'a> Attempts<'a> {
             check,
             count: addresses.len(),
             left: addresses.into(),
-            resolved_in,
-            source: reach.source,
+            host: turns,
             failed: Vec::new(),
         })
     }
 
     /// Finds the addresses of another host, to which a check has been referred, or of the same
-    /// one once more. The address that has answered before comes first.
+    /// one once more. The address that has answered before comes first. Where only the
+    /// [first](Addresses::First) address counts, or [each](Addresses::All) is checked by itself,
+    /// it is the only one: another one must not answer in its place. Any address of another host
+    /// will do, if each one of the monitor's own host must answer.
     ///
     /// # Errors
     /// Those of [`of`](Self::of).
     pub async fn onward(target: ProbeTarget<'_>, check: &'a Check) -> Result<Self, Failure> {
-        let reach = Reach::new(Addresses::Any, check.sources());
-        let mut attempts = Self::of(target, reach, check).await?;
+        let wanted = check.addresses();
+        if wanted != Addresses::Any
+            && let Some(address) = check.address_of(&target.remote.host)
+        {
+            let host = check.turn_host();
+            return Ok(Self {
+                check,
+                count: 1,
+                left: [address].into(),
+                host,
+                failed: Vec::new(),
+            });
+        }
+        let mut attempts = Self::of(target, Reach::new(Addresses::Any, check.sources()), check).await?;
         let known = check
             .address()
             .and_then(|address| attempts.left.iter().position(|other| *other == address));
         if let Some(address) = known.and_then(|at| attempts.left.remove(at)) {
             attempts.left.push_front(address);
+        }
+        if wanted == Addresses::First || (wanted == Addresses::All && known.is_some()) {
+            attempts.left.truncate(1);
+            attempts.count = 1;
         }
         Ok(attempts)
     }
@@ -192,7 +216,7 @@ impl<'a> Attempts<'a> {
     }
 
     fn turn(&self, address: IpAddr, until: Instant, share: Option<Duration>) -> Turn {
-        Turn::new(address, until, share, self.resolved_in, self.source)
+        Turn::new(address, until, share, self.host.clone())
     }
 
     /// Whether the check goes on to the next address after the failure of an attempt.
@@ -225,7 +249,7 @@ impl<'a> Attempts<'a> {
     /// The failure of a check that no address has answered.
     #[must_use]
     pub fn all_failed(&self) -> Failure {
-        let mut failure = match self.resolved_in {
+        let mut failure = match self.host.name {
             Some(_) => combined(&self.failed),
             None => self.failed.first().map(|(_, failure)| failure.clone()),
         }
@@ -289,9 +313,10 @@ impl<'a> Attempts<'a> {
     }
 }
 
-/// Whether the address of `target`, or the one from which it is checked, must be chosen.
+/// Whether the address of `target`, or the one from which it is checked, must be chosen; or
+/// those of hosts to which it may lead.
 pub(crate) fn chooses(target: ProbeTarget<'_>, reach: &Reach) -> bool {
-    matches!(target.remote.host, Host::Name(_)) || !reach.source.is_empty()
+    matches!(target.remote.host, Host::Name(_)) || *reach != Reach::default()
 }
 
 /// Checks `target` with `probe`, at one address after the other or at all of them.

@@ -12,9 +12,9 @@ use std::{
 
 use async_trait::async_trait;
 
-pub(crate) use self::turn::Turn;
+pub(crate) use self::turn::{Turn, TurnHost};
 use crate::{
-    config::{Remote, SourceAddresses},
+    config::{Addresses, Host, Remote, SourceAddresses},
     mask::Mask,
     memory::Memory,
     names::Names,
@@ -210,13 +210,38 @@ impl Check {
 
     /// The addresses of this machine from which hosts are checked.
     pub(crate) fn sources(&self) -> SourceAddresses {
-        self.turn.as_ref().map(|turn| turn.source).unwrap_or_default()
+        self.turn
+            .as_ref()
+            .map(|turn| turn.host.source)
+            .unwrap_or_default()
+    }
+
+    /// The host whose address has its turn.
+    pub(crate) fn turn_host(&self) -> TurnHost {
+        self.turn
+            .as_ref()
+            .map(|turn| turn.host.clone())
+            .unwrap_or_default()
+    }
+
+    /// Which addresses of a host must answer.
+    pub(crate) fn addresses(&self) -> Addresses {
+        self.turn
+            .as_ref()
+            .map(|turn| turn.host.addresses)
+            .unwrap_or_default()
+    }
+
+    /// The address to check, if it is one of `host`.
+    pub(crate) fn address_of(&self, host: &Host) -> Option<IpAddr> {
+        let turn = self.turn.as_ref().filter(|turn| turn.is_of(host))?;
+        Some(turn.address)
     }
 
     /// The time that the look-up of the target's name took, if it was looked up.
     #[must_use]
     pub fn resolved_in(&self) -> Option<Duration> {
-        self.turn.as_ref()?.resolved_in
+        self.turn.as_ref()?.host.resolved_in
     }
 
     /// Records that the host answers at its address: the connection is established, or the first

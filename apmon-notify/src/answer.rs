@@ -1,6 +1,6 @@
 //! Whether an answer or a failure allows another attempt.
 
-use std::{borrow::Cow, error::Error, io, time::Duration};
+use std::{borrow::Cow, io, time::Duration};
 
 use apmon_core::{
     Clock, DeliveryError, Mask, SystemClock,
@@ -14,7 +14,7 @@ use hyper::{
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
-use crate::resolve::ResolveError;
+use crate::{cause::cause, resolve::ResolveError, tls::HandshakeError};
 
 /// The longest wait that a receiver may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
@@ -56,6 +56,8 @@ pub(crate) enum RequestError {
     Resolve(#[from] ResolveError),
     #[error("not connected")]
     Connection(#[source] io::Error),
+    #[error(transparent)]
+    Handshake(HandshakeError),
     #[error("no answer")]
     Http(#[source] hyper::Error),
 }
@@ -260,7 +262,12 @@ const FUZZED_SECRET: &str = "s3cr3t-key";
 /// The error of a request that got no answer.
 pub(crate) fn failed(origin: &str, error: &RequestError, without_roots: Option<&str>) -> DeliveryError {
     let is_final = matches!(error, RequestError::Redirect(_) | RequestError::Url);
-    let mut reason = format!("{origin}: {}", cause(error));
+    let cause = match error {
+        // Only its own part is from elsewhere, and was cut.
+        RequestError::Handshake(error) => error.to_string(),
+        error => cause(error),
+    };
+    let mut reason = format!("{origin}: {cause}");
     if let Some(missing) = without_roots {
         reason.push_str(&format!(" ({})", excerpt(missing, 200)));
     }
@@ -269,23 +276,6 @@ pub(crate) fn failed(origin: &str, error: &RequestError, without_roots: Option<&
     } else {
         DeliveryError::retryable(reason)
     }
-}
-
-/// The innermost cause of an error; the outer ones only say that a request failed.
-pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
-    if let Some(error) = apmon_tls::rustls_error(error) {
-        return excerpt(&apmon_tls::explain(error).reason, 200);
-    }
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    // The libraries have words of their own for it: "tls handshake eof".
-    let closed = |error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof;
-    if innermost.downcast_ref::<io::Error>().is_some_and(closed) {
-        return "connection closed by the peer".to_owned();
-    }
-    excerpt(&innermost.to_string(), 200)
 }
 
 /// `text` encoded for a header value.

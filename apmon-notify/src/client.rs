@@ -10,7 +10,7 @@ use std::{
 };
 
 use apmon_core::{DeliveryError, Names, Services};
-use apmon_tls::{Authorities, Trust, Verifier, client_config};
+use apmon_tls::{Authorities, KnownOffers, Trust};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -21,7 +21,6 @@ use hyper::{
 };
 use jiff::fmt::rfc2822::DateTimeParser;
 use percent_encoding::percent_decode_str;
-use rustls::ClientConfig;
 use tokio::{sync::OnceCell, time::Instant};
 use url::{Position, Url};
 
@@ -30,7 +29,8 @@ use crate::{
     answer::{self, Answer, MAX_BODY, MAX_REDIRECTS, RequestError, SuccessCriteria},
     authority::AuthorityError,
     http_url::origin,
-    trust::ReceiverTrust,
+    tls::{Attempt, Tls},
+    trust::{RECEIVER, ReceiverTrust},
 };
 
 /// How long the body is waited for if the status alone decides.
@@ -52,7 +52,8 @@ pub struct HttpClient(Arc<Shared>);
 struct Shared {
     names: Arc<dyn Names>,
     trust: ReceiverTrust,
-    tls: OnceCell<Arc<ClientConfig>>,
+    tls: OnceCell<Tls>,
+    offers: Arc<KnownOffers>,
     idle: Arc<Idle>,
 }
 
@@ -78,6 +79,8 @@ pub(crate) struct Request {
     /// Whether redirects to another host or port are not followed, because some headers
     /// are meant for this receiver only.
     pub(crate) within_origin: bool,
+    /// The option with which the receiver is spoken to in old TLS.
+    pub(crate) legacy_option: &'static str,
 }
 
 impl Request {
@@ -88,6 +91,7 @@ impl Request {
             headers: HeaderMap::new(),
             body: None,
             within_origin: false,
+            legacy_option: RECEIVER.legacy,
         }
     }
 
@@ -155,6 +159,7 @@ impl HttpClient {
             names,
             trust,
             tls: OnceCell::new(),
+            offers: Arc::default(),
             idle: Arc::default(),
         }))
     }
@@ -162,7 +167,7 @@ impl HttpClient {
     /// The client for a receiver whose certificate is judged by `trust`. It keeps connections of
     /// its own: one that was opened under other conditions must not be used.
     pub(crate) fn trusting(&self, trust: &ReceiverTrust) -> Self {
-        match trust.is_of_system() {
+        match trust.is_default() {
             true => self.clone(),
             false => Self::with(Arc::clone(&self.0.names), trust.clone()),
         }
@@ -191,7 +196,11 @@ impl HttpClient {
         received: &mut Answer,
     ) -> Result<(), DeliveryError> {
         let origin = origin(&request.url);
-        let exchange = self.exchange(request, &origin, criteria, received);
+        let attempt = Attempt {
+            deadline,
+            legacy_option: request.legacy_option,
+        };
+        let exchange = self.exchange(request, &origin, criteria, attempt, received);
         match tokio::time::timeout_at(deadline, exchange).await {
             Ok(outcome) => outcome,
             Err(_) => Err(DeliveryError::retryable(format!(
@@ -206,10 +215,12 @@ impl HttpClient {
         request: Request,
         origin: &str,
         criteria: &SuccessCriteria<'_>,
+        attempt: Attempt,
         received: &mut Answer,
     ) -> Result<(), DeliveryError> {
-        let (tls, without_roots) = match self.0.tls.get_or_try_init(|| create(&self.0.trust)).await {
-            Ok(tls) => (Arc::clone(tls), None),
+        let Shared { trust, offers, .. } = &*self.0;
+        let (tls, without_roots) = match self.0.tls.get_or_try_init(|| create(trust, offers)).await {
+            Ok(tls) => (tls.clone(), None),
             Err(CreateError::NoAuthorities { tls, reason }) => (tls, Some(reason)),
             Err(CreateError::NotRead(reason)) => {
                 return Err(DeliveryError::retryable(format!(
@@ -217,7 +228,7 @@ impl HttpClient {
                 )));
             }
         };
-        let answer = self.follow(&request, &tls).await;
+        let answer = self.follow(&request, &tls, attempt).await;
         let (response, open) =
             answer.map_err(|error| answer::failed(origin, &error, without_roots.as_deref()))?;
         let (head, body) = response.into_parts();
@@ -244,13 +255,14 @@ impl HttpClient {
     async fn follow(
         &self,
         request: &Request,
-        tls: &Arc<ClientConfig>,
+        tls: &Tls,
+        attempt: Attempt,
     ) -> Result<(Response<Incoming>, Open), RequestError> {
         let follow = request.follow();
         let mut url = request.url.clone();
         let mut redirects = 0;
         loop {
-            let (response, connection) = self.send(request, &url, tls).await?;
+            let (response, connection) = self.send(request, &url, tls, attempt).await?;
             let Some(next) = redirected(&response, &url).filter(|_| follow != Follow::None) else {
                 return Ok((response, Open { url, connection }));
             };
@@ -271,7 +283,8 @@ impl HttpClient {
         &self,
         request: &Request,
         url: &Url,
-        tls: &Arc<ClientConfig>,
+        tls: &Tls,
+        attempt: Attempt,
     ) -> Result<(Response<Incoming>, Connection), RequestError> {
         let mut message = request.message(url)?;
         while let Some(mut connection) = self.0.idle.take(url).await {
@@ -284,7 +297,7 @@ impl HttpClient {
                 },
             }
         }
-        let mut connection = Connection::open(url, &*self.0.names, tls).await?;
+        let mut connection = Connection::open(url, &*self.0.names, tls, attempt).await?;
         match connection.send(message).await {
             Ok(response) => Ok((response, connection)),
             Err(error) => Err(RequestError::Http(error.into_error())),
@@ -335,14 +348,14 @@ async fn receive(mut incoming: Incoming, criteria: &SuccessCriteria<'_>, receive
 enum CreateError {
     /// It trusts no authority. It works for http only, and another one is created for the
     /// next request, since certificates may be installed meanwhile.
-    NoAuthorities { tls: Arc<ClientConfig>, reason: String },
+    NoAuthorities { tls: Tls, reason: String },
     /// The authorities could not be read.
     NotRead(String),
 }
 
 /// Creates the TLS configuration.
-async fn create(trust: &ReceiverTrust) -> Result<Arc<ClientConfig>, CreateError> {
-    let (trust, missing) = match trust.conditions().await {
+async fn create(receiver: &ReceiverTrust, offers: &Arc<KnownOffers>) -> Result<Tls, CreateError> {
+    let (trust, missing) = match receiver.conditions().await {
         Ok(trust) => (trust, None),
         Err(AuthorityError::None(error)) => {
             let none = Trust::signed_by(Arc::new(Authorities::none()));
@@ -352,7 +365,7 @@ async fn create(trust: &ReceiverTrust) -> Result<Arc<ClientConfig>, CreateError>
     };
     // HTTP/1.1 only: a connection that died unnoticed is abandoned at the first timeout,
     // whereas HTTP/2 would send every later notification on it too.
-    let tls = Arc::new(client_config(Verifier::new(trust), &[b"http/1.1"]));
+    let tls = Tls::new(trust, receiver, &[b"http/1.1"], offers);
     match missing {
         None => Ok(tls),
         Some(reason) => Err(CreateError::NoAuthorities { tls, reason }),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use apmon_core::{
-    DeliveryError, Heartbeat, HeartbeatSender, Mask, SectionKind, SectionValue, config::Section,
+    DeliveryError, Heartbeat, HeartbeatSender, Mask, Secret, SectionKind, SectionValue, config::Section,
 };
 use async_trait::async_trait;
 use tokio::time::Instant;
@@ -15,7 +15,7 @@ use url::Url;
 use crate::{
     answer::{Answer, SuccessCriteria},
     client::{HttpClient, Request},
-    trust::{self, HeartbeatTlsOptions, ReceiverTlsOptions, ReceiverTrust},
+    trust::{self, Encryption, HeartbeatTlsOptions, ReceiverTlsOptions, ReceiverTrust},
 };
 
 /// The options of heartbeats in a site file, for
@@ -45,13 +45,22 @@ impl SectionKind for HeartbeatOptions {
     fn read(&self, section: &mut Section<'_>) -> Option<SectionValue> {
         let options = section.read::<HeartbeatTlsOptions>()?;
         let names = trust::HEARTBEAT;
-        let given = [names.fingerprint, names.verify, names.ca_file];
-        if !given.iter().any(|name| section.has(name)) {
+        if !names.all().iter().any(|name| section.has(name)) {
             return None;
         }
-        let missing = (!section.has("heartbeat_url")).then_some("needs \"heartbeat_url\"");
+        let url = section
+            .read_each::<Secret>(&["heartbeat_url"])
+            .remove("heartbeat_url");
+        let url = url.and_then(|url| Url::parse(url.reveal()).ok());
+        let encryption = match section.has("heartbeat_url") {
+            false => Encryption::Never("needs \"heartbeat_url\""),
+            true if url.is_some_and(|url| url.scheme() == "http") => {
+                Encryption::AfterRedirect("needs a heartbeat_url that begins with https://")
+            }
+            true => Encryption::Always,
+        };
         let options = ReceiverTlsOptions::from(options);
-        let trust = ReceiverTrust::read(section, &options, &names, missing)?;
+        let trust = ReceiverTrust::read(section, &options, &names, encryption)?;
         Some(SectionValue::new(Receiver {
             trust,
             client: Mutex::default(),
@@ -115,7 +124,10 @@ impl HeartbeatSender for HttpHeartbeats {
         let client = receiver.map_or_else(|| self.client.clone(), |receiver| receiver.client(&self.client));
         client
             .attempt(
-                Request::get(url),
+                Request {
+                    legacy_option: trust::HEARTBEAT.legacy,
+                    ..Request::get(url)
+                },
                 &criteria,
                 (timeout, Instant::now() + timeout),
                 &mut Answer::default(),

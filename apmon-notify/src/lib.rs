@@ -53,6 +53,8 @@
 //! | `secret_file` | secrets that are read from a file at each delivery |
 //! | `client` | the HTTP client of webhooks and heartbeats |
 //! | `answer` | whether an answer or a failure allows another attempt |
+//! | `cause` | what an error of a library comes down to |
+//! | `tls` | the handshake with a receiver |
 //! | `authority` | the certificate authorities of this machine |
 //! | `description` | state, severity and subject of a notification |
 //! | `hostname` | the name of this machine |
@@ -62,6 +64,7 @@
 
 mod answer;
 mod authority;
+mod cause;
 mod client;
 mod connect;
 mod description;
@@ -73,6 +76,7 @@ mod http_url;
 mod resolve;
 mod schema;
 mod secret_file;
+mod tls;
 mod trust;
 
 use std::sync::Arc;

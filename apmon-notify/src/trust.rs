@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use apmon_core::config::{Section, Text, one_or_many};
-use apmon_tls::{Authorities, Fingerprint, Trust};
+use apmon_tls::{Authorities, Fingerprint, Trust, legacy};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -25,6 +25,12 @@ pub struct ReceiverTlsOptions {
     /// A PEM file of authorities that are trusted instead of the system's; it may also contain
     /// the receiver's own certificate. The path is relative to the site file. (An addition.)
     pub ssl_ca_file: Option<Text>,
+    /// Whether TLS is spoken as old receivers need it: TLS 1.0 and 1.1, CBC ciphers, DHE, RSA
+    /// key exchange, and whatever newer the receiver has. It needs the program
+    /// `apmon-tls-legacy`. Others on the way may then be able to read or change what is sent,
+    /// tokens and passwords included. Default no. (An addition.)
+    #[serde(default)]
+    pub ssl_legacy: bool,
 }
 
 /// Options of a heartbeat whose URL is `https`, for the site or a monitor.
@@ -44,6 +50,10 @@ pub struct HeartbeatTlsOptions {
     /// also contain the receiver's own certificate. The path is relative to the site file. Needs
     /// `heartbeat_url`. (An addition.)
     pub heartbeat_ssl_ca_file: Option<Text>,
+    /// Whether TLS is spoken to the heartbeat's receiver as old receivers need it, like
+    /// `ssl_legacy` of a webhook. Default no. Needs `heartbeat_url`. (An addition.)
+    #[serde(default)]
+    pub heartbeat_ssl_legacy: bool,
 }
 
 #[derive(JsonSchema)]
@@ -54,11 +64,39 @@ enum Fingerprints {
     Many(Vec<Fingerprint>),
 }
 
-/// The names of the three options in a section.
+/// Whether a receiver is reached over TLS. If not, the words say what is missing, and follow the
+/// name of an option.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Encryption {
+    Always,
+    /// Only after a redirect, as far as there is one. What is sent before reaches anybody, so
+    /// that a pin would promise too much.
+    AfterRedirect(&'static str),
+    Never(&'static str),
+}
+
+/// The names of the options in a section.
+#[derive(Clone, Copy)]
 pub(crate) struct Names {
     pub(crate) fingerprint: &'static str,
     pub(crate) verify: &'static str,
     pub(crate) ca_file: &'static str,
+    pub(crate) legacy: &'static str,
+}
+
+impl Names {
+    pub(crate) fn all(&self) -> [&'static str; 4] {
+        [self.fingerprint, self.verify, self.ca_file, self.legacy]
+    }
+
+    /// Those that promise what does not hold, and why.
+    fn vain(&self, encryption: Encryption) -> (Vec<&'static str>, &'static str) {
+        match encryption {
+            Encryption::Always => (Vec::new(), ""),
+            Encryption::AfterRedirect(words) => (vec![self.fingerprint], words),
+            Encryption::Never(words) => (self.all().to_vec(), words),
+        }
+    }
 }
 
 /// The names of [`ReceiverTlsOptions`].
@@ -66,6 +104,7 @@ pub(crate) const RECEIVER: Names = Names {
     fingerprint: "ssl_fingerprint",
     verify: "ssl_verify",
     ca_file: "ssl_ca_file",
+    legacy: "ssl_legacy",
 };
 
 /// The names of [`HeartbeatTlsOptions`].
@@ -73,6 +112,7 @@ pub(crate) const HEARTBEAT: Names = Names {
     fingerprint: "heartbeat_ssl_fingerprint",
     verify: "heartbeat_ssl_verify",
     ca_file: "heartbeat_ssl_ca_file",
+    legacy: "heartbeat_ssl_legacy",
 };
 
 impl From<HeartbeatTlsOptions> for ReceiverTlsOptions {
@@ -81,7 +121,24 @@ impl From<HeartbeatTlsOptions> for ReceiverTlsOptions {
             ssl_fingerprint: options.heartbeat_ssl_fingerprint,
             ssl_verify: options.heartbeat_ssl_verify,
             ssl_ca_file: options.heartbeat_ssl_ca_file,
+            ssl_legacy: options.heartbeat_ssl_legacy,
         }
+    }
+}
+
+impl ReceiverTlsOptions {
+    /// An option that promises what does not hold, and why.
+    pub(crate) fn vain(&self, encryption: Encryption) -> Option<(&'static str, &'static str)> {
+        let given = [
+            !self.ssl_fingerprint.is_empty(),
+            self.ssl_verify.is_some(),
+            self.ssl_ca_file.is_some(),
+            self.ssl_legacy,
+        ];
+        let given: Vec<_> = RECEIVER.all().into_iter().zip(given).collect();
+        let (vain, words) = RECEIVER.vain(encryption);
+        let option = vain.into_iter().find(|name| given.contains(&(*name, true)))?;
+        Some((option, words))
     }
 }
 
@@ -96,6 +153,7 @@ struct Chosen {
     verify: bool,
     /// Those of `ssl_ca_file`.
     authorities: Option<Arc<Authorities>>,
+    is_legacy: bool,
 }
 
 impl ReceiverTrust {
@@ -109,20 +167,20 @@ impl ReceiverTrust {
         Ok(Self::chosen(options, authorities.transpose()?))
     }
 
-    /// What the options of a section say, and checks what types cannot. `missing` says why the
-    /// receiver is never reached over TLS, in words that follow an option's name.
+    /// What the options of a section say, and checks what types cannot.
     pub(crate) fn read(
         section: &mut Section<'_>,
         options: &ReceiverTlsOptions,
         names: &Names,
-        missing: Option<&str>,
+        encryption: Encryption,
     ) -> Option<Self> {
-        if let Some(missing) = missing {
-            for name in [names.fingerprint, names.verify, names.ca_file] {
-                if section.has(name) {
-                    section.misplaced(name, missing);
-                }
+        let (vain, missing) = names.vain(encryption);
+        for name in vain {
+            if section.has(name) {
+                section.misplaced(name, missing);
             }
+        }
+        if matches!(encryption, Encryption::Never(_)) {
             return Some(Self::default());
         }
         // An empty list would silently accept every certificate.
@@ -142,6 +200,9 @@ impl ReceiverTrust {
                 ),
             );
         }
+        if options.ssl_legacy && !section.is_wrong(names.legacy) {
+            legacy::check_option(section, names.legacy);
+        }
         let authorities = match options.ssl_ca_file.as_ref().filter(|_| verify) {
             None => None,
             Some(file) => match Authorities::of_file(&section.path(file.as_str())) {
@@ -160,14 +221,26 @@ impl ReceiverTrust {
             pins: options.ssl_fingerprint.clone(),
             verify: verifies(options),
             authorities,
+            is_legacy: options.ssl_legacy,
         };
-        let is_default = chosen.pins.is_empty() && chosen.verify && chosen.authorities.is_none();
+        let is_default = chosen.is_of_system() && !chosen.is_legacy;
         Self((!is_default).then(|| Arc::new(chosen)))
     }
 
-    /// Whether the authorities of this machine alone decide.
-    pub(crate) fn is_of_system(&self) -> bool {
+    /// Whether nothing was chosen.
+    pub(crate) fn is_default(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// Whether the authorities of this machine alone decide.
+    #[cfg_attr(not(feature = "mail"), allow(dead_code))]
+    pub(crate) fn is_of_system(&self) -> bool {
+        self.0.as_ref().is_none_or(|chosen| chosen.is_of_system())
+    }
+
+    /// Whether old TLS is spoken.
+    pub(crate) fn is_legacy(&self) -> bool {
+        self.0.as_ref().is_some_and(|chosen| chosen.is_legacy)
     }
 
     /// The conditions of a handshake. Those of this machine's authorities take some time to
@@ -192,6 +265,12 @@ impl ReceiverTrust {
             authorities,
             suggests_pin: true,
         })
+    }
+}
+
+impl Chosen {
+    fn is_of_system(&self) -> bool {
+        self.pins.is_empty() && self.verify && self.authorities.is_none()
     }
 }
 

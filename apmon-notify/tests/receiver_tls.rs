@@ -206,6 +206,37 @@ async fn a_heartbeat_accepts_what_the_monitor_or_else_the_site_says() {
     assert_eq!(requests.load(Relaxed), 5);
 }
 
+/// A file may be changed while apmon runs.
+#[tokio::test]
+async fn nothing_is_sent_in_clear_text_if_the_url_in_a_file_makes_a_pin_vain() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("url");
+    let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = plain.local_addr().unwrap().port();
+    let (ca, services) = (certs().join("ca.pem"), services());
+    for (options, option) in [
+        (format!("ssl_fingerprint: {}", pin()), "ssl_fingerprint"),
+        (format!("ssl_ca_file: {}", ca.display()), "ssl_ca_file"),
+        ("ssl_verify: yes".to_owned(), "ssl_verify"),
+    ] {
+        let site = site::valid(&format!(
+            "outage_webhooks: [{{endpoint_url_file: {}, request_method: POST, request_encoding: JSON, {options}}}]",
+            file.display()
+        ));
+        let notifier = site.channels[0].build(&services, LONG);
+        for scheme in ["http", "HTTP", " http"] {
+            std::fs::write(&file, format!("{scheme}://127.0.0.1:{port}/T0KEN\n")).unwrap();
+            let error = notifier.deliver(&notification(), "key").await.unwrap_err();
+            assert!(matches!(error, DeliveryError::Retryable { .. }), "{error}");
+            let text = error.to_string();
+            let wanted = format!("\"{option}\" needs a URL that begins with https://");
+            assert!(text.ends_with(&wanted) && !text.contains("T0KEN"), "{text}");
+        }
+    }
+    let nobody = tokio::time::timeout(std::time::Duration::ZERO, plain.accept()).await;
+    assert!(nobody.is_err(), "a connection was opened");
+}
+
 #[test]
 fn wrong_options_are_reported() {
     let hook = |url: &str, options: &str| {
@@ -233,6 +264,42 @@ fn wrong_options_are_reported() {
         hook("http://h/", "ssl_verify: no"),
         "\"ssl_verify\" needs a URL that begins with https://"
     );
+    assert_eq!(
+        hook("http://h/", "ssl_legacy: yes"),
+        "\"ssl_legacy\" needs a URL that begins with https://"
+    );
+    assert_eq!(
+        https("ssl_legacy: often"),
+        "\"ssl_legacy\" must be yes or no, not \"often\""
+    );
+    // A GET may be redirected to where TLS is, but what a pin protects is sent before.
+    let get = |options: &str| {
+        format!(
+            "outage_webhooks: [{{endpoint_url: 'http://h/', request_method: GET, request_encoding: URL, {options}}}]"
+        )
+    };
+    site::valid(&get("ssl_verify: no"));
+    let pin = format!("ssl_fingerprint: {}", "ab".repeat(32));
+    let errors = site::errors(&get(&pin));
+    assert!(
+        matches!(&errors[..], [one] if one.ends_with("\"ssl_fingerprint\" needs a URL that begins with https://")),
+        "{errors:?}"
+    );
+    let url = ", heartbeat_url: 'http://h/'";
+    for (site, monitor) in [(url, ""), ("", url)] {
+        let pin = format!(", heartbeat_{pin}");
+        let both = |options: &str| {
+            if options.is_empty() {
+                String::new()
+            } else {
+                format!("{options}{pin}")
+            }
+        };
+        let error = heartbeats(&both(site), &both(monitor)).unwrap_err();
+        let wanted = "\"heartbeat_ssl_fingerprint\" needs a heartbeat_url that begins with https://";
+        assert!(error.contains(wanted), "{error}");
+    }
+    assert!(heartbeats(&format!("{url}, heartbeat_ssl_verify: no"), "").is_ok());
     let error = heartbeats(", heartbeat_ssl_verify: no", "").unwrap_err();
     assert!(
         error.contains("\"heartbeat_ssl_verify\" needs \"heartbeat_url\""),

@@ -140,9 +140,10 @@ impl<C: Carrier> HttpProbe<C> {
                 post = None;
             }
             let next = self.follow(target, &location, recorder)?;
-            // The body may hold a token, which other servers must not see.
-            let is_identified = self.plan.tls.identifies() && next.is_tls();
-            if post.is_some() && !next.is_same_server && !is_identified {
+            // The body may hold a token, which other servers must not see. An authority says that
+            // a server is who it is, not that it is the one for which the body is meant; a pin does.
+            let is_pinned = self.plan.tls.is_pinned() && next.is_tls();
+            if post.is_some() && !next.is_same_server && !is_pinned {
                 let shown = next.shown();
                 return Err(protocol(format!(
                     "redirected to {shown}, another server, which must not receive the body of the request"

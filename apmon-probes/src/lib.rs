@@ -36,7 +36,7 @@
 //! (names), `network` (whether our own end is up), `tls` (pins and expiry),
 //! `payload` (`send` and `expect` as bytes), `expect` (searching an answer),
 //! `pace` (rate limits), `errqueue` (ICMP errors) and `recorder` (phases and their
-//! times). [`install`] makes the resolver and the interfaces available to kinds of
+//! times); `write_through` is for wrappers of streams. [`install`] makes the resolver and the interfaces available to kinds of
 //! other crates.
 //!
 //! Features, on by default: `dns` and `quic` are the kinds of these names.
@@ -62,6 +62,7 @@ mod starttls;
 mod tcp;
 mod tls;
 mod udp;
+mod write_through;
 
 #[cfg(feature = "dns")]
 mod dns;

@@ -7,7 +7,7 @@ use apmon_core::{
 };
 pub use apmon_tls::CertificateSummary;
 use apmon_tls::Trust;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, ServerName};
 use url::Url;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     quic,
     recorder::CheckRecorder,
     starttls::StartTls,
-    tls::{self, Prelude, Tls},
+    tls::{self, NOT_A_NAME, Prelude, Tls},
 };
 
 /// A server whose certificates are wanted.
@@ -26,6 +26,8 @@ pub struct PinTarget {
     endpoint: Endpoint,
     by: By,
     is_legacy: bool,
+    /// The name to ask for, instead of the host's own.
+    sni: Option<ServerName<'static>>,
 }
 
 /// The transport of TLS.
@@ -83,6 +85,7 @@ impl PinTarget {
             url,
             by,
             is_legacy: false,
+            sni: None,
         })
     }
 
@@ -91,6 +94,15 @@ impl PinTarget {
     pub fn legacy(mut self, is_legacy: bool) -> Self {
         self.is_legacy = is_legacy;
         self
+    }
+
+    /// Asks for the host `name`, as a monitor with `sni` does.
+    ///
+    /// # Errors
+    /// It is not a host name.
+    pub fn sni(mut self, name: &str) -> Result<Self, String> {
+        self.sni = Some(tls::read_sni(name).ok_or_else(|| NOT_A_NAME.to_owned())?);
+        Ok(self)
     }
 
     /// Whether a monitor of `kind` at `address` is shown the same certificate: it
@@ -121,8 +133,8 @@ impl PinTarget {
             "https" => &[b"h2", b"http/1.1"],
             _ => &[],
         };
-        let tls = Tls::new(Trust::any(), None, protocols, self.is_legacy);
-        let name = tls::server_name(&self.endpoint.remote.host);
+        let tls = Tls::new(Trust::any(), None, protocols, self.is_legacy).named(self.sni.clone());
+        let name = tls.name_instead_of(tls::server_name(&self.endpoint.remote.host));
         let (mut recorder, local) = (CheckRecorder::start(), Local::default());
         let chain: Vec<CertificateDer<'static>> = if self.by == By::Quic {
             quic::certificates(&tls, &self.endpoint, &name, check, &mut recorder, &local).await?

@@ -13,6 +13,8 @@ pub(crate) struct CheckRecorder {
     watch: Stopwatch,
     /// The time that passed before: the look-up of the target's name.
     before: Duration,
+    /// The time that passed on our own side, which says nothing of the target.
+    own: Duration,
     last: Duration,
     stopped: Option<Duration>,
     phases: Vec<(Phase, Duration)>,
@@ -36,6 +38,7 @@ impl CheckRecorder {
         Self {
             watch: Stopwatch::start(),
             before: Duration::ZERO,
+            own: Duration::ZERO,
             last: Duration::ZERO,
             stopped: None,
             phases: Vec::new(),
@@ -72,9 +75,18 @@ impl CheckRecorder {
 
     /// Ends `phase`, which took the time since the one before.
     pub(crate) fn done(&mut self, phase: Phase) {
-        let now = self.watch.elapsed();
+        let now = self.passed();
         self.phases.push((phase, now.saturating_sub(self.last)));
         self.last = now;
+    }
+
+    /// Leaves out time that this machine took for itself.
+    pub(crate) fn spent_on_our_side(&mut self, time: Duration) {
+        self.own += time;
+    }
+
+    fn passed(&self) -> Duration {
+        self.watch.elapsed().saturating_sub(self.own)
     }
 
     /// Stops the clock: the verdict stands, and what follows only explains it.
@@ -84,7 +96,7 @@ impl CheckRecorder {
 
     /// The time since the check began, without that of other addresses.
     fn elapsed(&self) -> Duration {
-        self.before + self.watch.elapsed()
+        self.before + self.passed()
     }
 
     /// Sets the latency, which was measured separately.

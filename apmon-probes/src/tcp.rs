@@ -1,7 +1,7 @@
 //! `tcp`: does a service accept a connection and answer as expected? Also over
 //! TLS.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{future::poll_fn, io, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use apmon_core::{
     Blueprint, Both, Check, Failure, FailureClass, Kind, Outcome, Phase, Probe, ProbeTarget, Secret,
@@ -13,7 +13,7 @@ use rustls::pki_types::ServerName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::TcpStream,
     time::Instant,
 };
@@ -26,7 +26,7 @@ use crate::{
     payload::{self, Encoding},
     recorder::CheckRecorder,
     starttls::StartTls,
-    tls::{self, Prelude, Tls, TlsOptions},
+    tls::{self, Prelude, SecureStream, Tls, TlsOptions},
 };
 
 /// How much of an answer is searched, in bytes.
@@ -34,6 +34,10 @@ const MAX_ANSWER: usize = 64 * 1024;
 
 /// How long to listen after the verdict: for `--explain`, and for an orderly close.
 const LINGER: Duration = Duration::from_millis(250);
+
+/// How long a server that has asked for a certificate and then says nothing may take to refuse.
+/// Most say something at once, so that few checks take that long.
+const MAX_REFUSAL: Duration = Duration::from_secs(5);
 
 /// Options of `type: tcp`.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -228,18 +232,14 @@ async fn over_tls(
         return result;
     }
     recorder.stop();
-    let asks_certificate = stream.meter().asks_certificate();
-    if check.is_traced() || asks_certificate {
+    if stream.meter().asks_certificate() {
+        verdict_on_us(&mut stream, check).await?;
+    }
+    if check.is_traced() {
         let received = receive_over_tls(&mut stream, check, recorder, &mut search);
-        let result = tokio::time::timeout(LINGER, received).await;
+        // What arrives now does not affect the verdict, nor does an error.
+        let _ = tokio::time::timeout(LINGER, received).await;
         search.explain(check, "receive");
-        // In TLS 1.3 a server refuses a client after the handshake.
-        if let Ok(Err(failure)) = result
-            && asks_certificate
-            && failure.class == FailureClass::Tls
-        {
-            return Err(failure);
-        }
     }
     if plan.send.is_some() {
         let until = check.deadline().min(Instant::now() + LINGER);
@@ -247,6 +247,30 @@ async fn over_tls(
         let _ = tokio::time::timeout_at(until, close(&mut stream)).await;
     }
     Ok(())
+}
+
+/// Waits until a server that has asked for a certificate accepts that there is none, or refuses:
+/// in TLS 1.3 it says so after the handshake. One that wants none but says nothing is accepted
+/// after a while.
+async fn verdict_on_us(stream: &mut Metered<SecureStream<TcpStream>>, check: &Check) -> Result<(), Failure> {
+    let until = check.deadline().min(Instant::now() + MAX_REFUSAL);
+    let answer = poll_fn(|context| {
+        let mut byte = [0];
+        // What is read is lost: nothing is expected here.
+        match Pin::new(&mut *stream).poll_read(context, &mut ReadBuf::new(&mut byte)) {
+            Poll::Pending if !stream.get_ref().may_be_refused() => Poll::Ready(Ok(())),
+            poll => poll,
+        }
+    });
+    let answer = tokio::time::timeout_at(until, answer).await;
+    let failure = match answer {
+        Ok(Err(error)) => tls::failure("receive", &error, stream.meter()),
+        Ok(Ok(())) | Err(_) => return Ok(()),
+    };
+    match failure.class {
+        FailureClass::Tls => Err(failure),
+        _ => Ok(()),
+    }
 }
 
 /// Closes the connection in an orderly way. Unread data from the server (the

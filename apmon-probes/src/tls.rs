@@ -4,15 +4,12 @@ mod offer;
 mod options;
 mod stream;
 
-use std::{
-    io,
-    net::Ipv4Addr,
-    sync::{Arc, Mutex},
-};
+use std::{io, net::Ipv4Addr, sync::Arc, time::Duration};
 
-use apmon_core::{Check, Failure, FailureClass, Phase, Warning, WarningClass, config::Host};
+use apmon_core::{Check, Failure, FailureClass, Phase, Stopwatch, Warning, WarningClass, config::Host};
 use apmon_tls::{
-    Expiry, NO_CERTIFICATE, Trust, Verifier, client_config, describe, is_of_offer, legacy,
+    Expiry, KnownOffers, NO_CERTIFICATE, Trust, Verifier, client_config, describe, is_of_offer,
+    legacy::{HELPER, LegacyHandshake},
     quic_client_config, rustls_error, watching_requests,
 };
 use rustls::{
@@ -22,13 +19,20 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use self::offer::Known;
 pub use self::options::TlsOptions;
-pub(crate) use self::{offer::Prelude, stream::SecureStream};
+pub(crate) use self::{
+    offer::Prelude,
+    options::{NOT_A_NAME, read_sni},
+    stream::SecureStream,
+};
 use crate::{
     budget::{Framing, Meter, Metered},
-    recorder::CheckRecorder,
+    recorder::{CheckRecorder, seconds},
 };
+
+/// How long the helper may take to be ready for the server to be blamed for what follows: that
+/// it closes the connection, or does not answer in the time that is left.
+const PROMPT: Duration = Duration::from_secs(1);
 
 /// How a monitor speaks TLS.
 #[derive(Debug)]
@@ -40,8 +44,8 @@ pub(crate) struct Tls {
     client: Arc<ClientConfig>,
     /// Whether OpenSSL makes the handshake, in a child.
     is_legacy: bool,
-    /// What the server was found to offer, in the present outage.
-    known: Mutex<Option<Known>>,
+    /// What servers were found to offer, in their present outages.
+    offers: Arc<KnownOffers>,
 }
 
 /// A handshake that failed.
@@ -70,7 +74,7 @@ impl Tls {
             sni: None,
             client: Arc::new(client_config(verifier, protocols)),
             is_legacy,
-            known: Mutex::default(),
+            offers: Arc::default(),
         }
     }
 
@@ -89,13 +93,18 @@ impl Tls {
             sni: self.sni.clone(),
             client: Arc::new(client),
             is_legacy: self.is_legacy,
-            known: Mutex::default(),
+            offers: Arc::clone(&self.offers),
         }
     }
 
     /// The name to ask the monitor's own host for, whose name is `name`.
     pub(crate) fn name_instead_of(&self, name: ServerName<'static>) -> ServerName<'static> {
         self.sni.clone().unwrap_or(name)
+    }
+
+    /// Whether servers are identified by their very certificates.
+    pub(crate) fn is_pinned(&self) -> bool {
+        !self.trust.pins.is_empty()
     }
 
     /// Whether the server's identity is checked.
@@ -127,7 +136,7 @@ impl Tls {
         let meter = stream.meter().clone();
         let made = async {
             match self.is_legacy {
-                true => self.by_helper(&name, stream, check).await,
+                true => self.by_helper(name.clone(), stream, check, recorder).await,
                 false => self.by_rustls(name.clone(), stream, check).await,
             }
         };
@@ -146,7 +155,9 @@ impl Tls {
                 return Err(Box::pin(explained).await);
             }
         };
-        self.forget();
+        if let Some(place) = place {
+            self.offers.forget((place.peer, &name));
+        }
         recorder.done(Phase::Tls);
         let certificate = stream.chain().first();
         check.step("tls", || {
@@ -181,18 +192,45 @@ impl Tls {
 
     async fn by_helper(
         &self,
-        name: &ServerName<'static>,
+        name: ServerName<'static>,
         stream: Metered<TcpStream>,
         check: &Check,
+        recorder: &mut CheckRecorder,
     ) -> Result<SecureStream<TcpStream>, FailedHandshake> {
+        let watch = Stopwatch::start();
+        let begun = LegacyHandshake::begin(&self.trust, name, check.deadline()).await;
+        let waited = watch.elapsed();
+        recorder.spent_on_our_side(waited);
         let now = u64::try_from(check.started.wall.as_second()).unwrap_or(0);
-        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now));
-        let made = legacy::connect(&self.trust, name, stream, now);
-        let stream = check.within("tls", made).await?;
-        let stream = stream.map_err(|failed| FailedHandshake {
-            failure: failed.failure,
-            is_of_offer: failed.is_of_offer,
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
+        let meter = stream.meter().clone();
+        let made = check.within("tls", begun?.over(stream, now)).await;
+        let made = made.unwrap_or_else(|failure| Err(failure.into()));
+        let stream = made.map_err(|failed| {
+            let Failure { class, reason } = &failed.failure;
+            let is_late = waited >= PROMPT
+                && matches!(
+                    class,
+                    FailureClass::Closed | FailureClass::Reset | FailureClass::TimedOut
+                );
+            match is_late {
+                true => Failure::new(
+                    FailureClass::Resources,
+                    format!(
+                        "{reason}, after {HELPER} had taken {} to be ready",
+                        seconds(waited)
+                    ),
+                )
+                .into(),
+                false => FailedHandshake {
+                    failure: failed.failure,
+                    is_of_offer: failed.is_of_offer,
+                },
+            }
         })?;
+        if stream.session().asks_certificate {
+            meter.certificate_asked();
+        }
         Ok(SecureStream::Legacy(Box::new(stream)))
     }
 

@@ -49,6 +49,28 @@ fn a_list_of_invalid_pins_is_not_called_empty_too() {
 }
 
 #[test]
+fn an_ipv6_zone_is_named_as_what_is_not_supported() {
+    for (kind, before, after) in [
+        ("ping", "", ""),
+        ("tcp", "tcp://[", "]:22"),
+        ("tcp", "tls://[", "]:443"),
+        ("udp", "udp://[", "]:53\nsend: x"),
+        ("dns", "dns://[", "]\nquery: lan"),
+        ("http", "http://[", "]/"),
+        ("quic", "https://[", "]/"),
+    ] {
+        let section = format!("name: x\ntype: {kind}\naddress: {before}fe80::1%eth0{after}");
+        let found = errors(&section);
+        let wanted =
+            "has a zone (%eth0), which apmon does not support; use another address of the host, or its name";
+        assert!(
+            matches!(&found[..], [one] if one.contains(wanted)),
+            "{section}: {found:?}"
+        );
+    }
+}
+
+#[test]
 fn valid_sections_are_accepted() {
     for good in [
         "type: ping\naddress: 192.168.1.1",

@@ -88,6 +88,28 @@ async fn every_https_hop_is_verified() {
     assert_eq!(reason(&outcome), "up");
 }
 
+/// An authority says who a server is, not that the body of a request is meant for it.
+#[tokio::test]
+async fn the_body_of_a_request_follows_a_redirect_to_another_server_only_if_that_one_is_pinned() {
+    let pki = Pki::new();
+    pki.leaf("leaf");
+    let mut other = Tap::of(pki.server(&["leaf"]).config(), ok("")).await;
+    let there = format!("https://{}/", other.address);
+    let repeat = format!("HTTP/1.1 307 X\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n");
+    let first = Tap::of(pki.server(&["leaf"]).config(), repeat).await;
+    let address = format!("https://{}/", first.address);
+    let outcome = check(&pki, "", &address, &format!("{VERIFY}\n    send: s3cret")).await;
+    assert_eq!(
+        reason(&outcome),
+        format!("redirected to {there}, another server, which must not receive the body of the request")
+    );
+    let pinned = format!("    ssl_fingerprint: '{}'\n    send: s3cret", pki.pin("leaf"));
+    let outcome = check(&pki, "", &address, &pinned).await;
+    assert_eq!(reason(&outcome), "up");
+    // The first connection that it has had.
+    assert!(other.seen().await.bytes.ends_with("s3cret"));
+}
+
 #[tokio::test]
 async fn a_redirect_loop_is_named_whatever_it_goes_through() {
     let pki = Pki::new();

@@ -4,12 +4,13 @@
 
 mod lab;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use apmon_core::{FailureClass, Outcome};
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
     sync::mpsc,
 };
 
@@ -169,6 +170,43 @@ async fn a_client_certificate_that_is_demanded_is_reported_alike() {
         format!("type: tcp\nname: x\naddress: tls://{}", server.address),
     ] {
         assert_eq!(reason(&check(&section, LONG).await), "up", "{section}");
+    }
+}
+
+/// Passes connections on to `server`, but each answer of the client after the first only when
+/// `late` is over, as a slow link does.
+async fn late_link(server: SocketAddr, late: Duration) -> SocketAddr {
+    tcp_server(move |client: TcpStream| async move {
+        let server = TcpStream::connect(server).await.unwrap();
+        let (mut from_client, mut to_client) = client.into_split();
+        let (mut from_server, mut to_server) = server.into_split();
+        let back = tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+        let mut buffer = [0; 4096];
+        let mut is_first = true;
+        while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
+            if !is_first {
+                tokio::time::sleep(late).await;
+            }
+            is_first = false;
+            if to_server.write_all(&buffer[..count]).await.is_err() {
+                break;
+            }
+        }
+        let _ = back.await;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_refusal_for_want_of_a_certificate_may_come_late() {
+    let certificate = Certificate::good();
+    let server = OpensslServer::start(&certificate, &["-tls1_3", "-Verify", "1"]);
+    let link = late_link(server.address, Duration::from_secs(1)).await;
+    for send in ["", "\nsend: x"] {
+        let section = format!("type: tcp\nname: x\naddress: tls://{link}{send}");
+        let outcome = check(&section, LONG).await;
+        let wanted = "tls: the server demands a client certificate, and apmon has none";
+        assert_eq!(reason(&outcome), wanted, "{section}");
     }
 }
 

@@ -7,6 +7,7 @@ mod lab;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use apmon_core::{FailureClass, Verdict};
+use apmon_probes::pin::{By, PinTarget};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use lab::{
@@ -210,4 +211,25 @@ async fn a_server_that_is_silent_to_hellos_costs_a_check_little_time() {
     assert_eq!(outcome.verdict(), Verdict::Down);
     assert_eq!(reason(&outcome), "tls: refused by the server (handshake failure)");
     assert!(started.elapsed() < LONG / 2, "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn pin_shows_the_certificate_of_the_name_that_is_asked_for() {
+    let certificates = Certificates::new();
+    certificates.own("nas", RSA);
+    certificates.own("other", RSA);
+    let server = certificates.web_server("nas", "-cert2 other.pem -key2 other.key -servername other.lan");
+    let target = PinTarget::read(&format!("https://{}", server.address), By::Tls).unwrap();
+    for (target, name) in [
+        (target.clone(), "nas"),
+        (target.clone().sni("other.lan").unwrap(), "other"),
+    ] {
+        let chain = target.certificates(&check_within(LONG)).await.unwrap();
+        assert_eq!(chain[0].fingerprint.in_pairs(), certificates.pin(name));
+    }
+    let wrong = target.sni("other.lan:443").map(|_| ()).unwrap_err();
+    assert_eq!(
+        wrong,
+        "must be a host name such as www.example.com, without a port"
+    );
 }

@@ -204,6 +204,12 @@ fn a_monitor_with_old_tls_is_listed_and_one_without_is_as_it_was() {
     assert_eq!(checksum(&format!("{pin}\nssl_legacy: no")), checksum(&pin));
     let text = error(&pki, "", "\nssl_legacy: often");
     assert!(text.contains("\"ssl_legacy\" must be"), "{text}");
+    for scheme in ["https", "http"] {
+        let both = format!("type: http\nname: x\naddress: {scheme}://h/\nssl_legacy: yes\nhttp_version: 2");
+        let text = lab::parse(&both).map(|_| ()).unwrap_err().to_string();
+        let wanted = "\"http_version\" must not be 2 with ssl_legacy, which carries HTTP/1.1 only";
+        assert!(text.contains(wanted), "{text}");
+    }
     let quic = "type: quic\nname: x\naddress: https://h/\nssl_legacy: yes";
     let text = site(&pki, "", quic).map(|_| ()).unwrap_err().to_string();
     let wanted = "\"ssl_legacy\" is not for quic, which has TLS 1.3 alone";

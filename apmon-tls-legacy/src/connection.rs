@@ -7,6 +7,7 @@ use openssl::ssl::{ErrorCode, HandshakeError, MidHandshakeSslStream, ShutdownRes
 
 use crate::{
     context::{self, Pins},
+    sent_records::SentRecords,
     wire_stream::WireStream,
 };
 
@@ -19,9 +20,15 @@ const NOT_TLS: &[i32] = &[267, 156, 155, 443];
 /// A connection.
 pub(crate) enum Connection {
     New,
-    Handshake(MidHandshakeSslStream<WireStream>, Pins),
-    Open(SslStream<WireStream>, Pins),
+    Handshake(MidHandshakeSslStream<WireStream>, Facts),
+    Open(SslStream<WireStream>, Facts),
     Ended,
+}
+
+/// What is known of the server beside what OpenSSL knows.
+pub(crate) struct Facts {
+    pins: Pins,
+    sent: SentRecords,
 }
 
 impl Connection {
@@ -29,24 +36,27 @@ impl Connection {
     pub(crate) fn answer(&mut self, request: &Request<'_>) -> Reply {
         match (mem::replace(self, Self::Ended), request) {
             (Self::New, Request::Open { name, pins }) => {
-                let pins = Pins::new(pins);
-                match context::client(name, &pins) {
-                    Ok(ssl) => self.handshake(ssl.connect(WireStream::default()), pins),
+                let facts = Facts {
+                    pins: Pins::new(pins),
+                    sent: SentRecords::default(),
+                };
+                match context::client(name, &facts.pins) {
+                    Ok(ssl) => self.handshake(ssl.connect(WireStream::default()), facts),
                     Err(_) => failed(Fault::Setup),
                 }
             }
-            (Self::Handshake(mut stream, pins), Request::Received(_) | Request::Ended) => {
+            (Self::Handshake(mut stream, facts), Request::Received(_) | Request::Ended) => {
                 feed(stream.get_mut(), request);
-                self.handshake(stream.handshake(), pins)
+                self.handshake(stream.handshake(), facts)
             }
-            (Self::Open(mut stream, pins), request) => {
+            (Self::Open(mut stream, facts), request) => {
                 let mut plain = Vec::new();
                 let state = match request {
                     Request::Received(_) | Request::Ended => {
                         feed(stream.get_mut(), request);
-                        read(&mut stream, &mut plain, &pins)
+                        read(&mut stream, &mut plain, &facts)
                     }
-                    Request::Send(bytes) => write(&mut stream, bytes, &pins),
+                    Request::Send(bytes) => write(&mut stream, bytes, &facts),
                     Request::Close => match stream.shutdown() {
                         Ok(ShutdownResult::Sent | ShutdownResult::Received) => State::GoesOn,
                         // Whether the goodbye arrives or not, the connection is over.
@@ -56,7 +66,7 @@ impl Connection {
                 };
                 let to_server = stream.get_mut().take_sent();
                 if matches!(state, State::GoesOn) || matches!(state, State::Closed) {
-                    *self = Self::Open(stream, pins);
+                    *self = Self::Open(stream, facts);
                 }
                 Reply {
                     to_server,
@@ -72,23 +82,25 @@ impl Connection {
     fn handshake(
         &mut self,
         result: Result<SslStream<WireStream>, HandshakeError<WireStream>>,
-        pins: Pins,
+        mut facts: Facts,
     ) -> Reply {
         match result {
             Ok(mut stream) => {
-                let state = opened(stream.ssl(), &pins);
+                let mut to_server = stream.get_mut().take_sent();
+                facts.sent.add(&to_server);
+                let state = opened(stream.ssl(), &facts);
                 let mut plain = Vec::new();
                 let state = match state {
                     // What came with the end of the handshake. A fault in it comes again.
                     State::Opened { .. } => {
-                        let _ = read(&mut stream, &mut plain, &pins);
+                        let _ = read(&mut stream, &mut plain, &facts);
                         state
                     }
                     other => other,
                 };
-                let to_server = stream.get_mut().take_sent();
+                to_server.extend(stream.get_mut().take_sent());
                 if matches!(state, State::Opened { .. }) {
-                    *self = Self::Open(stream, pins);
+                    *self = Self::Open(stream, facts);
                 }
                 Reply {
                     to_server,
@@ -98,7 +110,8 @@ impl Connection {
             }
             Err(HandshakeError::WouldBlock(mut stream)) => {
                 let to_server = stream.get_mut().take_sent();
-                *self = Self::Handshake(stream, pins);
+                facts.sent.add(&to_server);
+                *self = Self::Handshake(stream, facts);
                 Reply {
                     to_server,
                     ..Reply::default()
@@ -109,7 +122,7 @@ impl Connection {
                 Reply {
                     to_server,
                     plain: Vec::new(),
-                    state: State::Failed(fault(stream.error(), &pins)),
+                    state: State::Failed(fault(stream.error(), &facts)),
                 }
             }
             Err(HandshakeError::SetupFailure(_)) => failed(Fault::Setup),
@@ -133,7 +146,7 @@ fn feed(wire: &mut WireStream, request: &Request<'_>) {
 
 /// What was agreed. The suites that are offered have certificates; still, nothing is
 /// sent to a server without one.
-fn opened(ssl: &SslRef, pins: &Pins) -> State {
+fn opened(ssl: &SslRef, Facts { pins, sent }: &Facts) -> State {
     let Some(leaf) = ssl.peer_certificate() else {
         return State::Failed(Fault::NoCertificate);
     };
@@ -164,11 +177,12 @@ fn opened(ssl: &SslRef, pins: &Pins) -> State {
             .map(|cipher| cipher.name().to_owned())
             .unwrap_or_default(),
         chain,
+        asks_certificate: sent.was_asked(),
     }
 }
 
 /// Reads all that can be decrypted.
-fn read(stream: &mut SslStream<WireStream>, plain: &mut Vec<u8>, pins: &Pins) -> State {
+fn read(stream: &mut SslStream<WireStream>, plain: &mut Vec<u8>, facts: &Facts) -> State {
     let mut buffer = vec![0; 16 * 1024];
     loop {
         match stream.ssl_read(&mut buffer) {
@@ -177,7 +191,7 @@ fn read(stream: &mut SslStream<WireStream>, plain: &mut Vec<u8>, pins: &Pins) ->
                 return match error.code() {
                     ErrorCode::WANT_READ | ErrorCode::WANT_WRITE => State::GoesOn,
                     ErrorCode::ZERO_RETURN => State::Closed,
-                    _ => match fault(&error, pins) {
+                    _ => match fault(&error, facts) {
                         Fault::Closed => State::Closed,
                         fault => State::Failed(fault),
                     },
@@ -188,19 +202,19 @@ fn read(stream: &mut SslStream<WireStream>, plain: &mut Vec<u8>, pins: &Pins) ->
 }
 
 /// Encrypts all of `bytes`.
-fn write(stream: &mut SslStream<WireStream>, bytes: &[u8], pins: &Pins) -> State {
+fn write(stream: &mut SslStream<WireStream>, bytes: &[u8], facts: &Facts) -> State {
     let mut rest = bytes;
     while !rest.is_empty() {
         match stream.ssl_write(rest) {
             Ok(n) => rest = &rest[n..],
-            Err(error) => return State::Failed(fault(&error, pins)),
+            Err(error) => return State::Failed(fault(&error, facts)),
         }
     }
     State::GoesOn
 }
 
 /// Why OpenSSL gave up.
-fn fault(error: &openssl::ssl::Error, pins: &Pins) -> Fault {
+fn fault(error: &openssl::ssl::Error, Facts { pins, sent }: &Facts) -> Fault {
     if let Some(got) = pins.refused() {
         return Fault::Pin(Pinned(got));
     }
@@ -217,7 +231,11 @@ fn fault(error: &openssl::ssl::Error, pins: &Pins) -> Fault {
     for reason in reasons {
         let code = reason.reason_code();
         if let Ok(alert) = u8::try_from(code - ALERTS) {
-            return Fault::Alert(alert);
+            // Below TLS 1.3 there is no alert for it, so servers send one that seems to fit.
+            return match sent.was_asked() {
+                true => Fault::CertificateDemanded,
+                false => Fault::Alert(alert),
+            };
         }
         if NOT_TLS.contains(&code) {
             return Fault::NotTls;

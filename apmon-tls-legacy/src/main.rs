@@ -7,6 +7,7 @@
 
 mod connection;
 mod context;
+mod sent_records;
 mod wire_stream;
 
 use std::process::ExitCode;

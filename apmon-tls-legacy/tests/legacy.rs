@@ -363,6 +363,27 @@ async fn a_silent_server_is_given_up_at_the_deadline_and_its_child_ends() {
     assert_eq!(reason(&outcome), "tls: no answer within 2 secs");
 }
 
+/// Below TLS 1.3 there is no alert for it.
+#[tokio::test]
+async fn a_client_certificate_that_is_demanded_is_reported_and_one_that_is_asked_for_is_not_needed() {
+    let certificates = Certificates::new();
+    certificates.own("rsa", RSA);
+    for version in [TLS_1_0, RSA_KEY_EXCHANGE, "-tls1_3"] {
+        let server = certificates.web_server("rsa", &format!("{version} -Verify 1"));
+        let expects = format!("{}\nexpect: x", sends(server.address));
+        for section in [web(server.address), sends(server.address), expects] {
+            let outcome = check(&section).await;
+            let wanted = "tls: the server demands a client certificate, and apmon has none";
+            assert_eq!(reason(&outcome), wanted, "{version} {section}");
+            assert_eq!(class(&outcome), FailureClass::Tls);
+        }
+        let server = certificates.web_server("rsa", &format!("{version} -verify 1"));
+        for section in [web(server.address), sends(server.address)] {
+            assert_eq!(reason(&check(&section).await), "up", "{version} {section}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_large_page_arrives_whole() {
     let certificates = Certificates::new();

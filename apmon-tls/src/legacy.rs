@@ -16,12 +16,13 @@ pub mod wire;
 
 use std::sync::Arc;
 
-use apmon_core::{Failure, FailureClass};
+use apmon_core::{Failure, FailureClass, config::Section};
 use apmon_worker::{Worker, WorkerError, WorkerLimits};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{Semaphore, SemaphorePermit},
+    sync::Semaphore,
+    time::Instant,
 };
 
 use self::wire::{Fault, Reply, Request};
@@ -29,9 +30,9 @@ pub use self::{
     helper::{HELPER, find_helper, use_helper},
     stream::LegacyStream,
 };
-use crate::{alert_reason, verifier::Trust};
+use crate::{NO_CERTIFICATE, alert_reason, verifier::Trust};
 
-/// The most children at a time, each of which takes about 8 MB.
+/// The most children at a time.
 const MAX_CHILDREN: usize = 64;
 
 static CHILDREN: Semaphore = Semaphore::const_new(MAX_CHILDREN);
@@ -45,12 +46,14 @@ pub struct LegacySession {
     pub suite: String,
     /// The server's certificates, its own first.
     pub chain: Vec<CertificateDer<'static>>,
+    /// Whether the server has asked for a certificate. It got none: if it demands one, it ends
+    /// the connection, in TLS 1.3 after the handshake.
+    pub asks_certificate: bool,
 }
 
-/// A child, and the permit for it.
+/// A child.
 struct Child {
     worker: Option<Worker>,
-    _permit: SemaphorePermit<'static>,
 }
 
 impl Child {
@@ -92,41 +95,91 @@ async fn child() -> Result<Child, Failure> {
     limits.request_time = std::time::Duration::from_secs(5);
     // A second child would know nothing of this connection.
     limits.deaths = 1;
-    Ok(Child {
-        worker: Some(Worker::new(helper::command(&path), limits)),
-        _permit: permit,
-    })
+    // The permit is free again when the child has ended, not when nothing needs it any more.
+    let worker = Worker::new(helper::command(&path), limits).keeping(permit);
+    Ok(Child { worker: Some(worker) })
 }
 
-/// Makes a handshake over `stream` in a child, and judges the server's certificates by
-/// `trust`. `name` is the host that was asked for. Nothing but the handshake is sent
-/// before the certificates are accepted.
-///
-/// # Errors
-/// Why the handshake failed. The class is [`FailureClass::Resources`] if there is no
-/// child, or if it died.
-pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
-    trust: &Arc<Trust>,
-    name: &ServerName<'_>,
-    stream: S,
-    now: UnixTime,
-) -> Result<LegacyStream<S>, LegacyFailure> {
-    let name_of = match name {
-        ServerName::DnsName(name) => name.as_ref(),
-        _ => "",
-    };
-    let open = Request::Open {
-        name: name_of,
-        pins: trust.pins.iter().map(|pin| *pin.as_bytes()).collect(),
-    };
-    let mut stream = LegacyStream::new(child().await?, stream);
-    stream.handshake(&open).await?;
-    let chain = stream.session().chain.as_slice();
-    let Some((leaf, intermediates)) = chain.split_first() else {
-        return Err(Failure::new(FailureClass::Tls, "tls: the server shows no certificate").into());
-    };
-    trust.judge(leaf, intermediates, name, now)?;
-    Ok(stream)
+/// A handshake whose child is ready, with its first words for the server.
+pub struct LegacyHandshake {
+    trust: Arc<Trust>,
+    name: ServerName<'static>,
+    child: Child,
+    hello: Reply,
+}
+
+impl LegacyHandshake {
+    /// Starts a child for a server whose certificates are judged by `trust`; `name` is the host
+    /// to ask for. If as many children as there may be are running, it waits for one to end.
+    /// The server has no part in it, so that the time it takes is none of the server's.
+    ///
+    /// # Errors
+    /// There is no child, for a reason on our own side ([`FailureClass::Resources`]), by
+    /// `deadline`.
+    pub async fn begin(
+        trust: &Arc<Trust>,
+        name: ServerName<'static>,
+        deadline: Instant,
+    ) -> Result<Self, Failure> {
+        let name_of = match &name {
+            ServerName::DnsName(name) => name.as_ref(),
+            _ => "",
+        };
+        let open = Request::Open {
+            name: name_of,
+            pins: trust.pins.iter().map(|pin| *pin.as_bytes()).collect(),
+        };
+        let first = async {
+            let child = child().await?;
+            let hello = child.request(&open)?.await;
+            let hello = decode(&hello.map_err(|error| of_worker(&error))?)?;
+            Ok::<_, Failure>((child, hello))
+        };
+        let Ok(first) = tokio::time::timeout_at(deadline, first).await else {
+            return Err(own(format!("{HELPER} was not ready in time")));
+        };
+        let (child, hello) = first?;
+        Ok(Self {
+            trust: Arc::clone(trust),
+            name,
+            child,
+            hello,
+        })
+    }
+
+    /// Makes the handshake over `stream`. Nothing but the handshake is sent before the
+    /// certificates are accepted.
+    ///
+    /// # Errors
+    /// Why the handshake failed. The class is [`FailureClass::Resources`] if the child died.
+    pub async fn over<S: AsyncRead + AsyncWrite + Unpin>(
+        self,
+        stream: S,
+        now: UnixTime,
+    ) -> Result<LegacyStream<S>, LegacyFailure> {
+        let mut stream = LegacyStream::new(self.child, stream);
+        stream.handshake(self.hello).await?;
+        let chain = stream.session().chain.as_slice();
+        let Some((leaf, intermediates)) = chain.split_first() else {
+            return Err(Failure::new(FailureClass::Tls, "tls: the server shows no certificate").into());
+        };
+        self.trust.judge(leaf, intermediates, &self.name, now)?;
+        Ok(stream)
+    }
+}
+
+/// Says what `option`, which is set and asks for this kind of TLS, means, and what it needs.
+pub fn check_option(section: &mut Section<'_>, option: &str) {
+    section.hint(
+        option,
+        "lets others on the way read or change what is sent, if the server's TLS is that old",
+    );
+    if find_helper().is_none() {
+        section.warn(
+            option,
+            format!("needs the program {HELPER}, which is neither beside apmon nor in PATH"),
+        );
+    }
 }
 
 /// Why a handshake failed.
@@ -160,6 +213,7 @@ fn explain(fault: &Fault) -> LegacyFailure {
         ),
         Fault::NoCertificate => (tls("the server shows no certificate".to_owned()), true),
         Fault::Alert(alert) => (tls(alert_reason((*alert).into())), true),
+        Fault::CertificateDemanded => (tls(NO_CERTIFICATE.to_owned()), false),
         Fault::Closed => (
             Failure::new(FailureClass::Closed, "tls: connection closed by the peer"),
             true,

@@ -10,7 +10,7 @@
 //!
 //! Not for: opening connections. Probes and channels bring their own, and get a
 //! [`rustls::ClientConfig`] from here, or a stream over a child that speaks the TLS of
-//! old devices ([`legacy`]). [`ask`] finds out what a server offers.
+//! old devices ([`legacy`]). [`KnownOffers`] finds out what a server offers.
 //!
 //! ```
 //! use apmon_tls::{Fingerprint, Trust, Verifier, client_config};
@@ -60,7 +60,7 @@ pub use authority::{Authorities, NoAuthorities};
 pub use client::{CertificateRequests, client_config, quic_client_config, watching_requests};
 pub use failure::{NO_CERTIFICATE, alert_reason, explain, failure, is_of_offer, rustls_error};
 pub use fingerprint::Fingerprint;
-pub use offer::{AsyncConnect, Reach, ServerOffer, ask};
+pub use offer::{AsyncConnect, KnownOffers, Peer, Reach, ServerOffer, ask};
 pub use provider::provider;
 pub use summary::{CertificateSummary, Expiry, describe};
 pub use verifier::{Trust, Verifier};

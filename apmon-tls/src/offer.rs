@@ -11,6 +11,7 @@
 
 mod answer;
 mod hello;
+mod known;
 mod suite;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use std::fmt;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+pub use self::known::{KnownOffers, Peer};
 use self::{
     answer::{AnswerReader, Progress},
     hello::{Family, Hello},
@@ -40,7 +42,8 @@ pub struct ServerOffer {
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Key {
     words: String,
-    is_known: bool,
+    /// What signs with such a key, whatever else the server has.
+    reach: Reach,
 }
 
 /// What reaches a server.
@@ -61,10 +64,22 @@ const TLS_1_2: u16 = 0x0303;
 const TLS_1_3: u16 = 0x0304;
 
 impl ServerOffer {
+    /// The offer as a reason goes on with it, and which option reaches the server. `option` is
+    /// the one for [`legacy`](crate::legacy), and `is_set` whether the handshake had it.
+    #[must_use]
+    pub fn in_words(&self, option: &str, is_set: bool) -> String {
+        let hint = match (self.reach(), is_set) {
+            (Reach::Legacy, false) => format!("; set {option}: yes to reach it"),
+            (Reach::Never, _) => "; apmon speaks nothing of that kind".to_owned(),
+            (Reach::Legacy, true) | (Reach::Always, _) => String::new(),
+        };
+        format!("the server offers {self}{hint}")
+    }
+
     /// What reaches this server.
     #[must_use]
     pub fn reach(&self) -> Reach {
-        let has_known_key = self.key.as_ref().is_none_or(|key| key.is_known);
+        let has_known_key = self.key.as_ref().is_none_or(|key| key.reach == Reach::Always);
         let has_known_group = self.group.is_none_or(|group| hello::OWN_GROUPS.contains(&group));
         match (self.version, self.suite.exchange, self.suite.cipher) {
             (TLS_1_2 | TLS_1_3, Exchange::Ecdhe | Exchange::OfTls13, Cipher::Aead)
@@ -73,9 +88,7 @@ impl ServerOffer {
                 Reach::Always
             }
             (TLS_1_3, ..) => match &self.key {
-                Some(key) if key.words.starts_with("brainpool") || key.words.starts_with("ML-DSA") => {
-                    Reach::Never
-                }
+                Some(key) if key.reach == Reach::Never => Reach::Never,
                 _ => Reach::Legacy,
             },
             (
@@ -172,7 +185,7 @@ where
         if let Answer::Offer(mut offer) = exchange(&mut connect, name, Hello::Tls13(family)).await? {
             offer.key = Some(Key {
                 words: family.words().to_owned(),
-                is_known: false,
+                reach: family.reach(),
             });
             return Some(offer);
         }

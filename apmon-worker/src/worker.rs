@@ -24,7 +24,8 @@ pub struct Worker {
 }
 
 enum Thread {
-    NotStarted,
+    /// With what is to be kept until the last child has ended.
+    NotStarted(Option<Box<dyn Send>>),
     Running(JoinHandle<Vec<Vec<u8>>>),
     Ended,
 }
@@ -49,8 +50,18 @@ impl Worker {
                 limits,
                 inbox: Inbox::default(),
             }),
-            thread: Mutex::new(Thread::NotStarted),
+            thread: Mutex::new(Thread::NotStarted(None)),
         }
+    }
+
+    /// Keeps `guard` until the last child has ended, however the worker ends: a permit, for
+    /// example, that limits how many children there are. To be called before the first request.
+    #[must_use]
+    pub fn keeping(self, guard: impl Send + 'static) -> Self {
+        if let Thread::NotStarted(kept) = &mut *self.lock() {
+            *kept = Some(Box::new(guard));
+        }
+        self
     }
 
     /// Queues a request and returns at once. Requests are answered in their order.
@@ -82,7 +93,7 @@ impl Worker {
         match thread {
             // After a panic there, the replies say that they were not answered.
             Thread::Running(thread) => thread.join().unwrap_or_default(),
-            Thread::NotStarted | Thread::Ended => Vec::new(),
+            Thread::NotStarted(_) | Thread::Ended => Vec::new(),
         }
     }
 
@@ -97,14 +108,16 @@ impl Worker {
 
     fn start(&self) -> io::Result<()> {
         let mut thread = self.lock();
-        if let Thread::NotStarted = *thread {
+        if let Thread::NotStarted(guard) = &mut *thread {
             let (wake, waker) = io::pipe()?;
             pipe::never_block(&wake)?;
             pipe::never_block(&waker)?;
             let supervisor = Supervisor::new(Arc::clone(&self.shared), wake);
-            let started = Builder::new()
-                .name("apmon-worker".to_owned())
-                .spawn(move || supervisor.run())?;
+            let guard = guard.take();
+            let started = Builder::new().name("apmon-worker".to_owned()).spawn(move || {
+                let _guard = guard;
+                supervisor.run()
+            })?;
             self.shared.inbox.wake_through(waker);
             *thread = Thread::Running(started);
         }

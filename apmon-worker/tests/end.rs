@@ -4,9 +4,17 @@
 
 mod support;
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    sync::{
+        Arc, OnceLock,
+        mpsc::{Sender, channel},
+    },
+    time::Duration,
+};
 
 use apmon_worker::{RequestError, Worker, WorkerError};
+use nix::unistd::Pid;
 
 use self::support::{
     Meeting, answer, child, died, exists, known, limits, outcome, pid, request, wait_for_the_end_of, worker,
@@ -207,4 +215,40 @@ fn abandoning_lets_an_idle_child_end_by_itself() {
     assert_eq!(fs::read_to_string(mark).unwrap(), "ended by itself");
     // One that was never started has nothing to end.
     Worker::new(child(&[]), limits()).abandon();
+}
+
+/// Says when it is freed whether the process exists.
+struct Guard(Arc<OnceLock<Pid>>, Sender<bool>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.1.send(self.0.get().is_some_and(|pid| exists(*pid))).unwrap();
+    }
+}
+
+#[test]
+fn what_a_worker_keeps_is_freed_once_its_child_has_ended() {
+    for word in ["abandoned", "dropped", "finished", "never used"] {
+        let (sender, freed) = channel();
+        let process = Arc::<OnceLock<Pid>>::default();
+        let worker = worker().keeping(Guard(Arc::clone(&process), sender));
+        if word != "never used" {
+            process.set(pid(&worker)).unwrap();
+            // It has something to do, and must be killed.
+            let meeting = Meeting::new();
+            let hangs = request(&worker, meeting.request("hold-and-hang"));
+            let _connection = meeting.accept();
+            drop(hangs);
+        }
+        assert!(freed.try_recv().is_err(), "{word}");
+        match word {
+            "abandoned" => worker.abandon(),
+            "finished" => drop(worker.finish(Duration::ZERO)),
+            _ => drop(worker),
+        }
+        assert!(
+            !freed.recv_timeout(MINUTE).unwrap(),
+            "{word}: the child still exists"
+        );
+    }
 }

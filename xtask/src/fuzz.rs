@@ -174,10 +174,16 @@ mod tests {
         let fuzz = workspace::root().join("fuzz");
         let manifest = std::fs::read_to_string(fuzz.join("Cargo.toml")).unwrap();
         for target in targets().unwrap() {
-            assert!(manifest.contains(&format!("name = \"{target}\"")), "{target} has no [[bin]]");
+            assert!(
+                manifest.contains(&format!("name = \"{target}\"")),
+                "{target} has no [[bin]]"
+            );
             // libFuzzer ends at once if there is no such directory.
             let seeds = std::fs::read_dir(fuzz.join("corpus").join(&target));
-            assert!(seeds.is_ok_and(|mut seeds| seeds.next().is_some()), "{target} has no seeds");
+            assert!(
+                seeds.is_ok_and(|mut seeds| seeds.next().is_some()),
+                "{target} has no seeds"
+            );
         }
     }
 }

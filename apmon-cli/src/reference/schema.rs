@@ -28,6 +28,7 @@ pub(super) fn schema() -> Value {
         "heartbeat_ssl_fingerprint",
         "heartbeat_ssl_verify",
         "heartbeat_ssl_ca_file",
+        "heartbeat_ssl_legacy",
     ] {
         needs[name] = json!(["heartbeat_url"]);
     }

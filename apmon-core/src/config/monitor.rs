@@ -74,7 +74,9 @@ pub struct MonitorOptions {
     /// Which addresses of a name must answer: `any`, `first` or `all`. With `any`, the
     /// next one is tried if one refuses the connection, is unreachable, or does not
     /// answer within its share of the time left (at least one second); a note names
-    /// it. Default: the site's value, else `any`. (An addition.)
+    /// it. A check stays at its address when the host redirects to itself; of another
+    /// host to which it redirects, `all` needs one address only. Default: the site's
+    /// value, else `any`. (An addition.)
     pub addresses: Option<Addresses>,
     /// Address of this machine from which the target is checked: an IPv4 address, an
     /// IPv6 address, or a list of one of each. It applies to targets of its family; for

@@ -2,13 +2,26 @@
 
 use std::{
     net::IpAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use crate::config::SourceAddresses;
+use crate::config::{Addresses, Host, SourceAddresses};
+
+/// The host whose addresses have turns, and how it is reached.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TurnHost {
+    /// Its name; `None` if it is an address.
+    pub(crate) name: Option<Arc<str>>,
+    /// How long the look-up of the name took.
+    pub(crate) resolved_in: Option<Duration>,
+    /// Which of its addresses must answer.
+    pub(crate) addresses: Addresses,
+    /// Where the check is made from.
+    pub(crate) source: SourceAddresses,
+}
 
 /// The address whose turn it is in a check.
 #[derive(Debug)]
@@ -19,10 +32,8 @@ pub(crate) struct Turn {
     pub(crate) until: Instant,
     /// How long it has for that, if others share the time.
     pub(crate) share: Option<Duration>,
-    /// How long the look-up of the name took; `None` without a name.
-    pub(crate) resolved_in: Option<Duration>,
-    /// Where the check is made from.
-    pub(crate) source: SourceAddresses,
+    /// The host that has the address.
+    pub(crate) host: TurnHost,
     progress: Mutex<Progress>,
 }
 
@@ -36,23 +47,24 @@ struct Progress {
 
 impl Turn {
     /// The turn of `address`, which a reason names if it is that of a name.
-    pub(crate) fn new(
-        address: IpAddr,
-        until: Instant,
-        share: Option<Duration>,
-        resolved_in: Option<Duration>,
-        source: SourceAddresses,
-    ) -> Self {
+    pub(crate) fn new(address: IpAddr, until: Instant, share: Option<Duration>, host: TurnHost) -> Self {
         Self {
             address,
             until,
             share,
-            resolved_in,
-            source,
             progress: Mutex::new(Progress {
                 is_reached: false,
-                named: resolved_in.map(|_| address),
+                named: host.name.as_ref().map(|_| address),
             }),
+            host,
+        }
+    }
+
+    /// Whether it is the turn of an address of `host`.
+    pub(super) fn is_of(&self, host: &Host) -> bool {
+        match (host, &self.host.name) {
+            (Host::Name(name), Some(own)) => name.eq_ignore_ascii_case(own),
+            _ => false,
         }
     }
 

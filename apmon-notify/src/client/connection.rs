@@ -16,18 +16,22 @@ use hyper::{
     client::conn::{TrySendError, http1},
 };
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     task::{AbortHandle, JoinSet},
     time::Instant,
 };
-use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use super::bounded::Bounded;
-use crate::{answer::RequestError, connect::ConnectErrors, resolve};
+use crate::{
+    answer::RequestError,
+    connect::ConnectErrors,
+    resolve,
+    tls::{Attempt, Directly, Tls},
+};
 
 /// How long an idle connection is kept. After that it may be dead without either end
 /// knowing, and the next notification would wait on it until its timeout.
@@ -59,7 +63,8 @@ impl Connection {
     pub(super) async fn open(
         url: &Url,
         names: &dyn Names,
-        tls: &Arc<ClientConfig>,
+        tls: &Tls,
+        attempt: Attempt,
     ) -> Result<Self, RequestError> {
         let host = url.host().ok_or(RequestError::Url)?;
         let port = url.port_or_known_default().ok_or(RequestError::Url)?;
@@ -70,8 +75,9 @@ impl Connection {
             return Self::over(stream).await;
         }
         let name = server_name(&host)?;
-        let stream = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await;
-        Self::over(stream.map_err(RequestError::Connection)?).await
+        let again = Directly(stream.peer_addr().ok());
+        let stream = tls.handshake(name, stream, again, attempt).await;
+        Self::over(stream.map_err(RequestError::Handshake)?).await
     }
 
     async fn over(

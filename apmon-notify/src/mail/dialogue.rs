@@ -3,7 +3,7 @@
 use std::io;
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
@@ -11,6 +11,7 @@ use super::{
     error::SmtpError,
     folded::{FOLD, enhanced_code},
 };
+use crate::tls::Encrypted;
 
 /// The longest reply that is read, in bytes; a server's list of extensions has some 500.
 const MAX_REPLY: usize = 16 * 1024;
@@ -20,11 +21,6 @@ const MAX_LINES: usize = 100;
 
 const TOO_LONG: &str = "the answer is longer than 16384 bytes";
 const TOO_MANY_LINES: &str = "the answer has more than 100 lines";
-
-/// A stream after the TLS handshake.
-pub(super) trait Encrypted: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Encrypted for T {}
 
 /// What carries the dialogue.
 enum Transport {

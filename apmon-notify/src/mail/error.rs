@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use apmon_core::{DeliveryError, text::excerpt};
 
-use crate::answer::cause;
+use crate::cause::cause;
 
 /// How many characters of a reason are shown.
 const MAX_REASON: usize = 300;

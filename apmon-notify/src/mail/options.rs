@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{address::is_email_address, login::SmtpAuth};
 use crate::{
     secret_file::SecretFile,
-    trust::{self, ReceiverTlsOptions, ReceiverTrust},
+    trust::{self, Encryption, ReceiverTlsOptions, ReceiverTrust},
 };
 
 /// Options of `site.email_server`.
@@ -166,10 +166,10 @@ pub(super) fn read_server(section: &mut Section<'_>) -> Option<ReadServer> {
     let trust = match options.protection() {
         // `smtp_verify_tls` beside `use_tls: no` has always been valid.
         MailProtection::None => {
-            let missing = Some("needs TLS, but use_tls is no");
-            ReceiverTrust::read(section, &options.tls, &trust::RECEIVER, missing)?
+            let none = Encryption::Never("needs TLS, but use_tls is no");
+            ReceiverTrust::read(section, &options.tls, &trust::RECEIVER, none)?
         }
-        _ => ReceiverTrust::read(section, &options.tls(), &names, None)?,
+        _ => ReceiverTrust::read(section, &options.tls(), &names, Encryption::Always)?,
     };
     Some(ReadServer { options, file, trust })
 }

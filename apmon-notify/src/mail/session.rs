@@ -10,6 +10,7 @@ use std::{
 };
 
 use apmon_core::{Names, Secret, config::Host};
+use apmon_tls::AsyncConnect;
 use rustls::pki_types::{DnsName, ServerName};
 use tokio::{io::ReadBuf, net::TcpStream, time::Instant};
 
@@ -19,12 +20,13 @@ use super::{
     folded::unfolded,
     login::{Login, SmtpAuth, log_in, offered},
     options::MailProtection,
-    tls::Tls,
+    tls::{self, Tls},
 };
 use crate::{
     connect::{self, Destination},
     hostname::hostname,
     resolve,
+    tls::Encrypted,
 };
 
 /// How long to wait for the answer to QUIT.
@@ -65,39 +67,17 @@ impl Session {
         deadline: Instant,
     ) -> Result<Self, SmtpError> {
         let stream = connect(settings, deadline).await?;
-        let tls = async |stream| {
-            let wrapped = settings.tls.wrap(stream, settings.server_name()?);
-            within(deadline, "TLS", wrapped).await
-        };
         let mut dialogue = match settings.protection {
-            MailProtection::Tls => Dialogue::encrypted(tls(stream).await?),
+            MailProtection::Tls => Dialogue::encrypted(settings.encrypt(stream, deadline).await?),
             MailProtection::None | MailProtection::StartTls => Dialogue::plain(stream),
         };
-        let greeting = async {
-            let reply = dialogue.reply("greeting").await?;
-            match reply.is('2') {
-                true => Ok(()),
-                false => Err(reply.rejects("greeting")),
-            }
-        };
-        within(deadline, "greeting", greeting).await?;
-        let is_upgraded = settings.protection == MailProtection::StartTls;
-        let mut extensions = within(deadline, "EHLO", hello(&mut dialogue, !is_upgraded)).await?;
-        if is_upgraded {
-            if !extensions
-                .iter()
-                .any(|line| line.trim().eq_ignore_ascii_case("STARTTLS"))
-            {
-                return Err(SmtpError::Other(
-                    "the server does not offer STARTTLS; nothing is sent unencrypted unless use_tls: no is set"
-                        .into(),
-                ));
-            }
-            within(deadline, "STARTTLS", dialogue.succeed("STARTTLS", "STARTTLS")).await?;
-            dialogue = Dialogue::encrypted(tls(dialogue.into_stream()?).await?);
-            // What was said in clear text does not count (RFC 3207, section 4.2).
-            extensions = within(deadline, "EHLO", hello(&mut dialogue, true)).await?;
+        greeting(&mut dialogue, deadline).await?;
+        if settings.protection == MailProtection::StartTls {
+            let stream = start_tls(dialogue, deadline).await?;
+            dialogue = Dialogue::encrypted(settings.encrypt(stream, deadline).await?);
         }
+        // What was said in clear text does not count (RFC 3207, section 4.2).
+        let extensions = within(deadline, "EHLO", hello(&mut dialogue, true)).await?;
         if let Some(login) = login {
             let offered = offered(&extensions);
             let logged_in = log_in(&mut dialogue, &offered, settings.auth, login);
@@ -150,6 +130,53 @@ impl Session {
     }
 }
 
+/// Waits for the server's greeting.
+async fn greeting(dialogue: &mut Dialogue, deadline: Instant) -> Result<(), SmtpError> {
+    const STEP: &str = "greeting";
+    let reply = within(deadline, STEP, dialogue.reply(STEP)).await?;
+    match reply.is('2') {
+        true => Ok(()),
+        false => Err(reply.rejects(STEP)),
+    }
+}
+
+/// Asks a server that has sent its greeting for TLS, and returns the stream for the handshake.
+async fn start_tls(mut dialogue: Dialogue, deadline: Instant) -> Result<TcpStream, SmtpError> {
+    let extensions = within(deadline, "EHLO", hello(&mut dialogue, false)).await?;
+    if !extensions
+        .iter()
+        .any(|line| line.trim().eq_ignore_ascii_case("STARTTLS"))
+    {
+        return Err(SmtpError::Other(
+            "the server does not offer STARTTLS; nothing is sent unencrypted unless use_tls: no is set"
+                .into(),
+        ));
+    }
+    within(deadline, "STARTTLS", dialogue.succeed("STARTTLS", "STARTTLS")).await?;
+    dialogue.into_stream()
+}
+
+/// Connects again to where a handshake has failed, up to where TLS begins.
+struct Again {
+    address: Option<SocketAddr>,
+    protection: MailProtection,
+    deadline: Instant,
+}
+
+impl AsyncConnect for Again {
+    type Stream = TcpStream;
+
+    async fn connect(&mut self) -> Option<TcpStream> {
+        let stream = TcpStream::connect(self.address?).await.ok()?;
+        if self.protection != MailProtection::StartTls {
+            return Some(stream);
+        }
+        let mut dialogue = Dialogue::plain(stream);
+        greeting(&mut dialogue, self.deadline).await.ok()?;
+        start_tls(dialogue, self.deadline).await.ok()
+    }
+}
+
 /// Introduces this machine, and returns the extensions that the server offers: none if it knows
 /// only HELO, the greeting from before there were extensions. That one is tried only if nothing
 /// depends on them.
@@ -188,6 +215,17 @@ fn own_name() -> String {
 }
 
 impl ServerSettings {
+    /// Makes the TLS handshake.
+    async fn encrypt(&self, stream: TcpStream, deadline: Instant) -> Result<Box<dyn Encrypted>, SmtpError> {
+        let again = Again {
+            address: stream.peer_addr().ok(),
+            protection: self.protection,
+            deadline,
+        };
+        let wrapped = self.tls.wrap(stream, self.server_name()?, again, deadline);
+        within(deadline, tls::STEP, wrapped).await
+    }
+
     /// The name that the certificate must contain.
     fn server_name(&self) -> Result<ServerName<'static>, SmtpError> {
         match &self.host {

@@ -1,62 +1,68 @@
 //! TLS to a mail server.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
-use apmon_tls::{Verifier, client_config, explain, rustls_error};
-use rustls::{ClientConfig, Error, pki_types::ServerName};
-use tokio::{net::TcpStream, sync::OnceCell};
-use tokio_rustls::TlsConnector;
+use apmon_tls::{AsyncConnect, KnownOffers};
+use rustls::pki_types::ServerName;
+use tokio::{net::TcpStream, sync::OnceCell, time::Instant};
 
-use super::{dialogue::Encrypted, error::SmtpError};
-use crate::{authority::AuthorityError, trust::ReceiverTrust};
+use super::error::SmtpError;
+use crate::{
+    authority::AuthorityError,
+    tls::{self, Attempt, Encrypted, HandshakeError},
+    trust::{RECEIVER, ReceiverTrust},
+};
 
-const STEP: &str = "TLS";
+pub(super) const STEP: &str = "TLS";
 
-/// The client configuration for one mail server, created on first use.
+/// How TLS is spoken to one mail server, set up on first use.
 pub(super) struct Tls {
     trust: ReceiverTrust,
-    config: OnceCell<Arc<ClientConfig>>,
+    tls: OnceCell<tls::Tls>,
+    offers: Arc<KnownOffers>,
 }
 
 impl Tls {
     pub(super) fn new(trust: ReceiverTrust) -> Self {
         Self {
             trust,
-            config: OnceCell::new(),
+            tls: OnceCell::new(),
+            offers: Arc::default(),
         }
     }
 
-    /// Performs the TLS handshake over `stream`.
+    /// Performs the TLS handshake over `stream`. `again` opens connections to the same server on
+    /// which TLS may begin.
     pub(super) async fn wrap(
         &self,
         stream: TcpStream,
         name: ServerName<'static>,
+        again: impl AsyncConnect<Stream = TcpStream>,
+        deadline: Instant,
     ) -> Result<Box<dyn Encrypted>, SmtpError> {
-        let config = self.config.get_or_try_init(|| create(&self.trust)).await;
-        let config = config.map_err(|error| SmtpError::Other(format!("{STEP}: {error}")))?;
-        let connector = TlsConnector::from(Arc::clone(config));
-        match connector.connect(name, stream).await {
-            Ok(stream) => Ok(Box::new(stream)),
-            Err(error) => Err(self.failed(&error)),
-        }
-    }
-
-    fn failed(&self, error: &io::Error) -> SmtpError {
-        let Some(error) = rustls_error(error) else {
-            return SmtpError::io(STEP, error);
+        let tls = self.tls.get_or_try_init(|| self.create()).await;
+        let tls = tls.map_err(|error| SmtpError::Other(format!("{STEP}: {error}")))?;
+        let attempt = Attempt {
+            deadline,
+            legacy_option: RECEIVER.legacy,
         };
-        let reason = explain(error).reason;
-        SmtpError::Other(match error {
-            Error::InvalidCertificate(_) if self.trust.is_of_system() => {
-                format!("{STEP}: {reason}; name its authority in ssl_ca_file, or pin it with ssl_fingerprint")
-            }
-            Error::InvalidMessage(_) => format!("{STEP}: {reason} on this port"),
-            _ => format!("{STEP}: {reason}"),
-        })
+        let made = tls.handshake(name, stream, again, attempt).await;
+        made.map_err(|error| self.failed(error))
     }
-}
 
-async fn create(trust: &ReceiverTrust) -> Result<Arc<ClientConfig>, AuthorityError> {
-    let trust = trust.conditions().await?;
-    Ok(Arc::new(client_config(Verifier::new(trust), &[])))
+    fn failed(&self, mut error: HandshakeError) -> SmtpError {
+        if error.is_of_certificate && self.trust.is_of_system() {
+            error
+                .reason
+                .push_str("; name its authority in ssl_ca_file, or pin it with ssl_fingerprint");
+        } else if error.is_not_tls {
+            error.reason.push_str(" on this port");
+        }
+        SmtpError::Other(format!("{STEP}: {error}"))
+    }
+
+    async fn create(&self) -> Result<tls::Tls, AuthorityError> {
+        let trust = self.trust.conditions().await?;
+        Ok(tls::Tls::new(trust, &self.trust, &[], &self.offers))
+    }
 }

@@ -9,6 +9,7 @@ use apmon_core::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
+use url::Url;
 
 use super::preset::{
     Preset,
@@ -17,7 +18,7 @@ use super::preset::{
 };
 use crate::{
     secret_file::SecretFile,
-    trust::{RECEIVER, ReceiverTlsOptions, ReceiverTrust},
+    trust::{Encryption, RECEIVER, ReceiverTlsOptions, ReceiverTrust},
 };
 
 /// The method of a webhook's request.
@@ -161,10 +162,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<ReadEntry> {
     {
         section.error("success_body", "must not be empty");
     }
-    let missing = options
-        .is_never_encrypted()
-        .then_some("needs a URL that begins with https://");
-    let trust = ReceiverTrust::read(section, &options.tls, &RECEIVER, missing)?;
+    let trust = ReceiverTrust::read(section, &options.tls, &RECEIVER, options.encryption())?;
     Some(ReadEntry {
         options,
         files,
@@ -214,19 +212,20 @@ impl WebhookOptions {
             .chain(values.map(|(name, path)| (format!("{name}_file"), path)))
     }
 
-    /// Whether nothing is ever sent over TLS. A GET may be redirected to where it is.
-    fn is_never_encrypted(&self) -> bool {
-        let is_http = |url: &Secret| {
-            let url = url.reveal().as_bytes();
-            url.get(..7)
-                .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"http://"))
+    /// Whether what is sent is encrypted. A GET may be redirected to where it is.
+    pub(super) fn encryption(&self) -> Encryption {
+        const MISSING: &str = "needs a URL that begins with https://";
+        let url = match self.preset {
+            Some(_) => self.values.get("url"),
+            None => self.endpoint_url.as_ref(),
         };
-        match self.preset {
-            Some(_) => self.values.get("url").is_some_and(is_http),
-            None => {
-                self.request_method == Some(RequestMethod::Post)
-                    && self.endpoint_url.as_ref().is_some_and(is_http)
-            }
+        let url = url.and_then(|url| Url::parse(url.reveal()).ok());
+        if url.is_none_or(|url| url.scheme() != "http") {
+            return Encryption::Always;
+        }
+        match self.preset.is_none() && self.request_method == Some(RequestMethod::Get) {
+            true => Encryption::AfterRedirect(MISSING),
+            false => Encryption::Never(MISSING),
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     answer::{Answer, header_text},
     client::Request,
     http_url::origin,
+    trust::RECEIVER,
 };
 
 /// How many characters of an answer are shown when a channel is tried out.
@@ -74,6 +75,9 @@ pub enum WebhookError {
     /// The file of authorities cannot be used.
     #[error("\"ssl_ca_file\": {0}")]
     Authorities(String),
+    /// An option of TLS promises what does not hold, since the URL begins with `http://`.
+    #[error("\"{0}\" needs a URL that begins with https://")]
+    Unencrypted(&'static str),
     /// There are too many headers.
     #[error("\"headers\" contains {0} headers; use at most {MAX_HEADERS}")]
     Headers(usize),
@@ -105,6 +109,7 @@ impl Prepared {
                         headers: content_type(encode::content_type(*encoding)),
                         body: Some(encode::body(*encoding, prefix, text, suffix)),
                         within_origin: true,
+                        legacy_option: RECEIVER.legacy,
                     },
                     RequestMethod::Get => {
                         let url = encode::url(endpoint.reveal(), *encoding, prefix, text, suffix);
@@ -133,6 +138,7 @@ impl Prepared {
                     headers,
                     body: Some(filled.body),
                     within_origin: true,
+                    legacy_option: RECEIVER.legacy,
                 }
             }
         };
@@ -264,6 +270,9 @@ impl Prepared {
             Some(PresetName(preset)) => of_preset(options, preset)?,
             None => written(options)?,
         };
+        if let Some((option, _)) = options.tls.vain(options.encryption()) {
+            return Err(WebhookError::Unencrypted(option));
+        }
         let headers = headers(options)?;
         Ok(Self {
             mask: form.mask(&headers),

@@ -155,6 +155,12 @@ impl HttpOptions {
             Transport::Tcp => &["http", "https"],
             Transport::Quic => &["https"],
         });
+        if tls.ssl_legacy && transport == Transport::Tcp && HttpVersion::is_2(self.http_version) {
+            section.misplaced(
+                "http_version",
+                "must not be 2 with ssl_legacy, which carries HTTP/1.1 only",
+            );
+        }
         let speaks_tls = url.as_ref().is_none_or(|url| url.scheme() == "https");
         let tls = tls.plan(
             section,

@@ -1,23 +1,17 @@
 //! What a server offers, once a handshake with it has failed.
 
-use std::{net::IpAddr, net::SocketAddr, sync::PoisonError, time::Duration};
+use std::net::{IpAddr, SocketAddr};
 
 use apmon_core::{Check, Failure};
-use apmon_tls::{AsyncConnect, Reach, ServerOffer};
+use apmon_tls::AsyncConnect;
 use rustls::pki_types::ServerName;
-use tokio::{
-    net::{TcpSocket, TcpStream},
-    time::Instant,
-};
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::Tls;
 use crate::{
     http::{proxy::Proxy, target::Target},
     starttls::StartTls,
 };
-
-/// How long finding out may take. Servers answer a hello within a round trip.
-const MAX_TIME: Duration = Duration::from_secs(3);
 
 /// What leads to TLS on a new connection.
 #[derive(Clone, Copy)]
@@ -33,7 +27,7 @@ pub(crate) enum Prelude<'a> {
 /// Both ends of a connection, without its own port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Place {
-    peer: SocketAddr,
+    pub(super) peer: SocketAddr,
     own: IpAddr,
 }
 
@@ -58,17 +52,8 @@ impl Place {
     }
 }
 
-/// What was found out when a handshake failed for the first time.
-#[derive(Debug)]
-pub(super) struct Known {
-    peer: SocketAddr,
-    reason: String,
-    offer: Option<ServerOffer>,
-}
-
 impl Tls {
-    /// The failure with what the server offers. It is asked once per outage: as long as
-    /// the same server fails in the same way, the answer is known.
+    /// The failure with what the server offers.
     pub(super) async fn explained(
         &self,
         failure: Failure,
@@ -78,48 +63,20 @@ impl Tls {
         check: &Check,
     ) -> Failure {
         let Some(place) = place else { return failure };
-        let known = {
-            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            let known = known.as_ref();
-            let same = known.filter(|known| known.peer == place.peer && known.reason == failure.reason);
-            same.map(|known| known.offer.clone())
+        let connect = Connect {
+            place,
+            prelude,
+            check,
         };
-        let offer = match known {
-            Some(offer) => offer,
-            None => {
-                let connect = Connect {
-                    place,
-                    prelude,
-                    check,
-                };
-                let left = check.deadline().saturating_duration_since(Instant::now());
-                let asked = tokio::time::timeout(left.min(MAX_TIME), apmon_tls::ask(name, connect));
-                let offer = asked.await.ok().flatten();
-                *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(Known {
-                    peer: place.peer,
-                    reason: failure.reason.clone(),
-                    offer: offer.clone(),
-                });
-                offer
-            }
-        };
-        let Some(offer) = offer else {
+        let peer = (place.peer, name);
+        let offer = self.offers.of(peer, &failure.reason, check.deadline(), connect);
+        let Some(offer) = offer.await else {
             check.step("tls", || "what the server offers instead is not known".to_owned());
             return failure;
         };
-        let hint = match (offer.reach(), self.is_legacy) {
-            (Reach::Legacy, false) => "; set ssl_legacy: yes to reach it",
-            (Reach::Never, _) => "; apmon speaks nothing of that kind",
-            (Reach::Legacy, true) | (Reach::Always, _) => "",
-        };
-        let text = format!("the server offers {offer}{hint}");
+        let text = offer.in_words("ssl_legacy", self.is_legacy);
         check.step("tls", || text.clone());
         Failure::new(failure.class, format!("{}; {text}", failure.reason))
-    }
-
-    /// A handshake has succeeded: the next failure is a new one.
-    pub(super) fn forget(&self) {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 

@@ -105,7 +105,13 @@ impl TlsOptions {
                 "is all zeros, as in examples, so every certificate is refused; use the one that apmon pin prints",
             );
         }
-        let sni = self.sni.as_ref().and_then(|name| read_sni(name, section));
+        let sni = self.sni.as_ref().and_then(|name| {
+            let read = read_sni(name.as_str());
+            if read.is_none() {
+                section.error("sni", NOT_A_NAME);
+            }
+            read
+        });
         let pinned = section.has("ssl_fingerprint");
         let site = section.defaults();
         let verify = self
@@ -151,19 +157,7 @@ impl TlsOptions {
             );
         }
         if self.ssl_legacy && !section.is_wrong("ssl_legacy") && uses_tls {
-            section.hint(
-                "ssl_legacy",
-                "lets others on the way read or change what is sent, if the server's TLS is that old",
-            );
-            if legacy::find_helper().is_none() {
-                section.warn(
-                    "ssl_legacy",
-                    format!(
-                        "needs the program {}, which is neither beside apmon nor in PATH",
-                        legacy::HELPER
-                    ),
-                );
-            }
+            legacy::check_option(section, "ssl_legacy");
         }
         let trust = Trust {
             pins: self.ssl_fingerprint,
@@ -176,15 +170,11 @@ impl TlsOptions {
     }
 }
 
-fn read_sni(name: &Text, section: &mut Section<'_>) -> Option<ServerName<'static>> {
-    match DnsName::try_from(name.as_str().to_owned()) {
-        Ok(name) => Some(ServerName::DnsName(name)),
-        Err(_) => {
-            section.error(
-                "sni",
-                "must be a host name such as www.example.com, without a port",
-            );
-            None
-        }
-    }
+/// Follows `"sni" `.
+pub(crate) const NOT_A_NAME: &str = "must be a host name such as www.example.com, without a port";
+
+/// Reads the name of a server.
+pub(crate) fn read_sni(name: &str) -> Option<ServerName<'static>> {
+    let name = DnsName::try_from(name.to_owned()).ok()?;
+    Some(ServerName::DnsName(name))
 }

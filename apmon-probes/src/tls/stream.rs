@@ -7,7 +7,7 @@ use std::{
 };
 
 use apmon_tls::legacy::LegacyStream;
-use rustls::pki_types::CertificateDer;
+use rustls::{ProtocolVersion, pki_types::CertificateDer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
@@ -44,6 +44,20 @@ impl<S> SecureStream<S> {
         match self {
             Self::Modern(stream) => stream.get_ref().1.alpn_protocol(),
             Self::Legacy(_) => None,
+        }
+    }
+
+    /// Whether a server that has asked for a certificate and got none may still refuse: in TLS
+    /// 1.3, until it sends something else than an alert (RFC 8446 section 4.4.2.4). Tickets are
+    /// enough, which most servers send at once.
+    pub(crate) fn may_be_refused(&self) -> bool {
+        match self {
+            Self::Modern(stream) => {
+                let connection = stream.get_ref().1;
+                connection.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+                    && connection.tls13_tickets_received() == 0
+            }
+            Self::Legacy(stream) => stream.session().version == "TLSv1.3",
         }
     }
 

@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -148,6 +148,19 @@ impl SServer {
             child,
             address,
             output,
+        }
+    }
+
+    /// Has the server answer what it receives: each text with the one beside it, in this order.
+    /// Returns when it has given the last answer.
+    #[allow(dead_code)] // not every test file uses everything
+    pub fn answer(&mut self, dialogue: &[(&str, &str)]) {
+        for (received, answer) in dialogue {
+            while !String::from_utf8_lossy(&self.output.lock().unwrap()).contains(received) {
+                thread::yield_now();
+            }
+            let stdin = self.child.stdin.as_mut().unwrap();
+            stdin.write_all(answer.as_bytes()).unwrap();
         }
     }
 

@@ -52,6 +52,7 @@ impl<S> LegacyStream<S> {
                 version: String::new(),
                 suite: String::new(),
                 chain: Vec::new(),
+                asks_certificate: false,
             },
             reply: None,
             out: Vec::new(),
@@ -77,16 +78,15 @@ impl<S> LegacyStream<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> LegacyStream<S> {
-    /// Makes the handshake.
-    pub(super) async fn handshake(&mut self, open: &Request<'_>) -> Result<(), LegacyFailure> {
+    /// Makes the handshake, which begins with what the child has to say first.
+    pub(super) async fn handshake(&mut self, hello: Reply) -> Result<(), LegacyFailure> {
         let step = |error: &io::Error| LegacyFailure {
             failure: crate::failure("tls", error),
             is_of_offer: crate::is_of_offer(error),
         };
         let mut buffer = vec![0; PIECE];
-        let mut answer = self.child.request(open)?.await;
+        let mut reply = hello;
         loop {
-            let reply = decode(&answer.map_err(|error| of_worker(&error))?)?;
             // A refusal is sent too: the server then knows why it sees nothing more.
             let sent = async {
                 self.stream.write_all(&reply.to_server).await?;
@@ -99,6 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LegacyStream<S> {
                     version,
                     suite,
                     chain,
+                    asks_certificate,
                 } => {
                     sent.map_err(|error| step(&error))?;
                     let chain = chain.into_iter().map(CertificateDer::from).collect();
@@ -106,6 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LegacyStream<S> {
                         version,
                         suite,
                         chain,
+                        asks_certificate,
                     };
                     self.plain = reply.plain;
                     return Ok(());
@@ -121,7 +123,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LegacyStream<S> {
                 0 => Request::Ended,
                 n => Request::Received(&buffer[..n]),
             };
-            answer = self.child.request(&request)?.await;
+            let answer = self.child.request(&request)?.await;
+            reply = decode(&answer.map_err(|error| of_worker(&error))?)?;
         }
     }
 

@@ -50,6 +50,8 @@ pub enum State {
         suite: String,
         /// In DER, the server's own first.
         chain: Vec<Vec<u8>>,
+        /// Whether the server has asked for a certificate.
+        asks_certificate: bool,
     },
     /// The server has said goodbye.
     Closed,
@@ -66,6 +68,8 @@ pub enum Fault {
     NoCertificate,
     /// The server has refused, with this alert.
     Alert(u8),
+    /// The server has asked for a certificate, got none, and refused.
+    CertificateDemanded,
     /// The server has closed the connection within the handshake.
     Closed,
     /// What the server sends is not TLS.
@@ -149,8 +153,10 @@ impl Reply {
                 version,
                 suite,
                 chain,
+                asks_certificate,
             } => {
                 out.push(1);
+                out.push(u8::from(*asks_certificate));
                 put(&mut out, version.as_bytes());
                 put(&mut out, suite.as_bytes());
                 for certificate in chain {
@@ -167,6 +173,7 @@ impl Reply {
                     Fault::NotTls => (7, &[]),
                     Fault::Other => (8, &[]),
                     Fault::Setup => (9, &[]),
+                    Fault::CertificateDemanded => (10, &[]),
                 };
                 out.push(tag);
                 out.extend_from_slice(content);
@@ -184,7 +191,8 @@ impl Reply {
         let (tag, mut rest) = rest.split_first()?;
         let state = match (tag, rest) {
             (0, []) => State::GoesOn,
-            (1, _) => {
+            (1, [asks_certificate @ (0 | 1), after @ ..]) => {
+                rest = after;
                 let mut text = || Some(str::from_utf8(take(&mut rest)?).ok()?.to_owned());
                 let (version, suite) = (text()?, text()?);
                 let mut chain = Vec::new();
@@ -195,6 +203,7 @@ impl Reply {
                     version,
                     suite,
                     chain,
+                    asks_certificate: *asks_certificate == 1,
                 }
             }
             (2, []) => State::Closed,
@@ -205,6 +214,7 @@ impl Reply {
             (7, []) => State::Failed(Fault::NotTls),
             (8, []) => State::Failed(Fault::Other),
             (9, []) => State::Failed(Fault::Setup),
+            (10, []) => State::Failed(Fault::CertificateDemanded),
             _ => return None,
         };
         Some(Self {
@@ -260,6 +270,7 @@ mod tests {
                 version: "TLSv1".to_owned(),
                 suite: "AES128-SHA".to_owned(),
                 chain: vec![b"leaf".to_vec(), Vec::new()],
+                asks_certificate: true,
             },
             State::Closed,
             State::Failed(Fault::Pin(Pinned([7; 32]))),
@@ -269,6 +280,7 @@ mod tests {
             State::Failed(Fault::NotTls),
             State::Failed(Fault::Other),
             State::Failed(Fault::Setup),
+            State::Failed(Fault::CertificateDemanded),
         ] {
             let reply = Reply {
                 to_server: b"to".to_vec(),

@@ -3,7 +3,7 @@
 use rustls::pki_types::CertificateDer;
 
 use super::{
-    Answer, Key, ServerOffer, TLS_1_2, TLS_1_3,
+    Answer, Key, Reach, ServerOffer, TLS_1_2, TLS_1_3,
     suite::{Exchange, Suite},
 };
 use crate::certificate::{key_words, parse, rsa_bits};
@@ -164,7 +164,11 @@ fn key(body: &[u8]) -> Option<Key> {
         || ["P-256", "P-384", "P-521", "Ed25519"]
             .iter()
             .any(|known| words.starts_with(known));
-    Some(Key { words, is_known })
+    let reach = match is_known {
+        true => Reach::Always,
+        false => Reach::Legacy,
+    };
+    Some(Key { words, reach })
 }
 
 /// Reads the parameters of the key exchange (RFC 5246 section 7.4.3, RFC 8422 section 5.4).

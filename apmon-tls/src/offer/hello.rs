@@ -3,7 +3,7 @@
 
 use rustls::pki_types::ServerName;
 
-use super::suite::Suite;
+use super::{Reach, suite::Suite};
 use crate::provider::provider;
 
 /// A hello.
@@ -48,6 +48,16 @@ impl Family {
             Self::Ed448 => "Ed448 key",
             Self::Brainpool => "brainpool key",
             Self::MlDsa => "ML-DSA key",
+        }
+    }
+
+    /// What signs with such a key.
+    pub(super) fn reach(self) -> Reach {
+        match self {
+            Self::All => Reach::Always,
+            Self::Ed448 => Reach::Legacy,
+            // Not in TLS 1.3.
+            Self::Brainpool | Self::MlDsa => Reach::Never,
         }
     }
 }

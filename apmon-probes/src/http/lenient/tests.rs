@@ -3,7 +3,7 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::{HeaderMap, Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use proptest::prelude::*;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, duplex};
 
 use super::*;
 
