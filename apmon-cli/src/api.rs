@@ -26,6 +26,7 @@ use crate::{
     actor,
     console::ascii_controls,
     registry::{SitePath, path_as_json, path_of},
+    rrd::History,
     thread,
 };
 
@@ -43,6 +44,10 @@ const MONITOR: &str = "monitor";
 /// channels without a body.
 pub(crate) const RETRY: &str = "/api/v1/notify/retry";
 
+/// Writes the history that waits to be written: `{"written": true}`, or false if that takes too
+/// long.
+pub(crate) const FLUSH: &str = "/api/v1/history/flush";
+
 /// Returns which site file the daemon runs, `{"site_file": "...", "given": "...", "pid": 1}`.
 const SITE: &str = "/api/v1/site";
 /// Returns the sites of the daemon, those that run and those that do not:
@@ -56,6 +61,9 @@ const MAX_BODY: usize = 16 * 1024;
 /// How long to wait for the engine. It answers within a few milliseconds unless
 /// something is wrong with it.
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long to wait for the history to be written, shorter than for the engine.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long to wait for the name of a user.
 const NAME_TIMEOUT: Duration = Duration::from_secs(1);
@@ -96,6 +104,7 @@ pub(crate) fn sites_of(socket: &Path) -> Result<Vec<ListedSite>, ApiError> {
 /// A site as its socket serves it.
 pub(crate) struct ServedSite {
     pub(crate) engine: Handle,
+    pub(crate) history: History,
     pub(crate) file: SitePath,
     /// All sites of the process.
     pub(crate) sites: ProcessSites,
@@ -129,7 +138,12 @@ async fn answer<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'st
 }
 
 async fn route<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'static>>(
-    ServedSite { engine, file, sites }: &ServedSite,
+    ServedSite {
+        engine,
+        history,
+        file,
+        sites,
+    }: &ServedSite,
     uid: Option<u32>,
     request: Request<B>,
 ) -> Result<String, (StatusCode, String)> {
@@ -155,6 +169,11 @@ async fn route<B: Body<Data: Send, Error: std::error::Error + Send + Sync + 'sta
             let action = Action::Retry { channel };
             let notifications = engine.act(action, actor(uid).await).await.map_err(refused)?;
             Ok(json!({"messages": notifications}).to_string())
+        }
+        FLUSH => {
+            only(&Method::POST)?;
+            let is_written = history.flush(FLUSH_TIMEOUT).await;
+            Ok(json!({"written": is_written}).to_string())
         }
         SITE => {
             only(&Method::GET)?;

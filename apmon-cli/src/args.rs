@@ -3,7 +3,7 @@
 use std::{
     borrow::Cow,
     io::{IsTerminal as _, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -16,11 +16,14 @@ use crate::{
     daemon::{self, RunArgs},
     history::{self, HistoryArgs},
     notify::{self, NotifyArgs},
-    options::{ONE_STATE_FILE, wrong_state_file},
+    options::{CommonArgs, ONE_STATE_FILE, wrong_state_file},
     pacing::{self, PacingArgs},
     pass::{self, PassArgs},
     pin::{self, PinArgs},
+    recorded::{self, ExportArgs, GraphArgs, RrdArgs},
     reference::{self, ReferenceArgs},
+    rrd::{self, WorkerArgs},
+    site,
     snmp::{self, SnmpArgs},
     status::{self, StatusArgs},
 };
@@ -82,6 +85,17 @@ enum Verb {
     /// Exit status: 0 all sites were shown, 1 a site could not be shown, 2 usage
     /// error.
     History(HistoryArgs),
+    /// Draws a chart of what was recorded of a monitor, as a picture or in the terminal.
+    ///
+    /// Needs the history in RRD files (`rrd: yes`). Exit status: 0 drawn, 1 failed, 2 usage error.
+    Graph(GraphArgs),
+    /// Prints what was recorded of a monitor, as CSV or JSON.
+    ///
+    /// Needs the history in RRD files (`rrd: yes`). Times are local. Exit status: 0 printed, 1
+    /// failed, 2 usage error.
+    Export(ExportArgs),
+    /// Examines and mends the RRD files of a site.
+    Rrd(RrdArgs),
     /// Queries a device by SNMP: its ports, single values or whole subtrees.
     ///
     /// Takes an address with the options of a site file, or a monitor of a site
@@ -101,6 +115,9 @@ enum Verb {
     /// Prints the reference of the site file.
     #[command(hide = true)]
     Reference(ReferenceArgs),
+    /// Runs librrd for another apmon, which speaks with it through a pipe.
+    #[command(hide = true)]
+    RrdWorker(WorkerArgs),
 }
 
 impl Command {
@@ -168,19 +185,42 @@ fn print(error: &clap::Error) {
 }
 
 fn usage_error(command: &Command) -> Option<String> {
-    let one_state_file = |configs: &[PathBuf], state_file: &Option<PathBuf>| {
-        let several = state_file.is_some() && configs.len() > 1;
-        let several = several.then(|| ONE_STATE_FILE.to_owned());
-        several.or_else(|| wrong_state_file(state_file.as_deref()))
-    };
     match &command.verb {
-        None => (command.pass.usage_error(&words()))
-            .or_else(|| one_state_file(&command.pass.configs, &command.pass.common.statefile)),
-        Some(Verb::Run(run)) => one_state_file(&run.configs, &run.common.statefile),
+        None => {
+            let pass = &command.pass;
+            let error = pass.usage_error(&words());
+            error.or_else(|| common_error(&pass.common, &pass.configs))
+        }
+        Some(Verb::Run(run)) => common_error(&run.common, &run.configs),
         Some(Verb::Status(status)) => status.usage_error(),
         Some(Verb::History(history)) => history.usage_error().map(str::to_owned),
         Some(_) => None,
     }
+}
+
+/// The usage error in the options of a pass and of the daemon.
+fn common_error(common: &CommonArgs, configs: &[PathBuf]) -> Option<String> {
+    let several = common.statefile.is_some() && configs.len() > 1;
+    several
+        .then(|| ONE_STATE_FILE.to_owned())
+        .or_else(|| wrong_state_file(common.statefile.as_deref()))
+        .or_else(|| wrong_work_directory(common.generate_mrtg_config.as_deref()))
+}
+
+/// The usage error for a directory that is a site file: the option has taken the argument that
+/// was meant to follow it.
+fn wrong_work_directory(directory: Option<&Path>) -> Option<String> {
+    let directory = directory?;
+    let kind = match site::is_site_file(&directory.to_string_lossy()) {
+        true => "a site file",
+        false if directory.is_file() => "a file",
+        false => return None,
+    };
+    let shown = directory.display().to_string();
+    Some(format!(
+        "--generate-mrtg-config takes a directory, but {} is {kind}; write the site files first, or --generate-mrtg-config=WORKDIR",
+        printable(&shown)
+    ))
 }
 
 /// What may have been meant by a word that is not a command: the commands, and the options that
@@ -229,5 +269,9 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         // It was printed instead of parsed.
         Some(Verb::Help { .. }) => Ok(ExitCode::SUCCESS),
         Some(Verb::Reference(args)) => reference::run(&args),
+        Some(Verb::Graph(args)) => recorded::graph(&args),
+        Some(Verb::Export(args)) => recorded::export(&args),
+        Some(Verb::Rrd(args)) => recorded::files(&args),
+        Some(Verb::RrdWorker(_)) => rrd::serve(),
     }
 }

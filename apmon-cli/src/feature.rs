@@ -187,6 +187,37 @@ impl SectionKind for OptionalSection {
     }
 }
 
+/// The options of history, in a build that keeps none: they are refused, except `rrd: no`.
+#[cfg_attr(feature = "rrd", allow(dead_code))] // built to be tested
+pub(crate) struct NoHistory;
+
+impl SectionKind for NoHistory {
+    fn name(&self) -> &'static str {
+        "rrd"
+    }
+
+    fn summary(&self) -> &'static str {
+        "Not part of this build."
+    }
+
+    fn example(&self) -> &'static str {
+        ""
+    }
+
+    fn schema(&self) -> Schema {
+        json_schema!({})
+    }
+
+    fn read(&self, section: &mut Section<'_>) -> Option<SectionValue> {
+        let is_kept = section.read_each::<bool>(&["rrd"]);
+        section.read_each::<serde_json::Value>(&["rrd_rows", "rrd_flush_secs"]);
+        if is_kept.get("rrd") == Some(&true) {
+            section.error("rrd", format!("cannot be yes: {}", missing("rrd")));
+        }
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -198,6 +229,10 @@ mod tests {
 
     /// The errors of a site file in a build that has none of the features.
     fn errors(site: &str) -> Vec<String> {
+        parse(site).unwrap_err()
+    }
+
+    fn parse(site: &str) -> Result<(), Vec<String>> {
         let is_always_built = |kind: &&&dyn MonitorKind| KINDS.iter().all(|row| row.name != kind.name());
         let built = kinds::all().iter().filter(is_always_built).copied();
         let rows: Vec<_> = built.chain(KINDS.iter().map(|row| row as _)).collect();
@@ -205,16 +240,18 @@ mod tests {
         let tables = Tables {
             kinds: &rows,
             channels: &channels,
+            site: &[&NoHistory],
             process: &[],
             heartbeat: None,
             refused: NO_HICKORY,
         };
         match tables.parse(Path::new("site.yaml"), site, &ProcessEnvironment) {
-            Err(ConfigError::Invalid { errors, .. }) => errors
+            Ok(_) => Ok(()),
+            Err(ConfigError::Invalid { errors, .. }) => Err(errors
                 .iter()
                 .map(|error| format!("{}: {}", error.at.line, error.text))
-                .collect(),
-            other => panic!("{other:?}"),
+                .collect()),
+            Err(other) => panic!("{other:?}"),
         }
     }
 
@@ -268,6 +305,28 @@ mod tests {
         let refused = "3: \"resolver\" cannot be dns: this apmon was built without \"hickory\"";
         assert_eq!(errors(&site("dns"))[0], refused);
         assert_eq!(errors(&site("system")).len(), 1);
+    }
+
+    #[test]
+    fn history_that_was_not_built_is_refused_where_it_is_asked_for() {
+        let site = |options: &str| {
+            format!("site:\n  name: s\n  {options}\nmonitors:\n- {{name: a, address: a, type: ping}}\n")
+        };
+        for (options, errors_expected) in [
+            ("rrd: no", vec![]),
+            ("rrd_rows: {native: 10}\n  rrd_flush_secs: 5", vec![]),
+            (
+                "rrd: yes",
+                vec!["3: \"rrd\" cannot be yes: this apmon was built without \"rrd\""],
+            ),
+        ] {
+            let site = site(options);
+            let errors = match parse(&site) {
+                Ok(()) => Vec::new(),
+                Err(errors) => errors,
+            };
+            assert_eq!(errors, errors_expected, "{options}");
+        }
     }
 
     #[test]

@@ -45,6 +45,12 @@ pub(crate) fn tables() -> Tables<'static> {
     Tables {
         kinds: &KNOWN_KINDS,
         channels: &KNOWN_CHANNELS,
+        site: &[
+            #[cfg(feature = "rrd")]
+            apmon_rrd::OPTIONS,
+            #[cfg(not(feature = "rrd"))]
+            &feature::NoHistory,
+        ],
         process: &[],
         heartbeat: Some(apmon_notify::HEARTBEAT),
         refused: feature::VALUES,

@@ -22,10 +22,14 @@ mod pacing;
 mod pass;
 mod pin;
 mod plural;
-#[cfg(feature = "snmp")]
+#[cfg(any(feature = "rrd", feature = "snmp"))]
 mod progress;
+#[cfg_attr(not(feature = "rrd"), path = "recorded/not_built.rs")]
+mod recorded;
 mod reference;
 mod registry;
+#[cfg_attr(not(feature = "rrd"), path = "rrd/not_built.rs")]
+mod rrd;
 mod runtime;
 mod sink;
 mod site;

@@ -250,14 +250,7 @@ async fn test_site(
 ) -> anyhow::Result<()> {
     let selection = test.selection;
     let file = site::load(config)?;
-    let args = CommonArgs {
-        verbose: 0,
-        threads: None,
-        statefile: None,
-        trust_state_dir: false,
-        no_notify: false,
-    };
-    let plan = site::plan(&file, &args, process);
+    let plan = site::plan(&file, &CommonArgs::default(), process);
     let site = printable(&plan.site).into_owned();
     let entries: Vec<_> = file
         .channels

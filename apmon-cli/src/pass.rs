@@ -5,12 +5,13 @@ mod other;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context as _;
 use apmon_core::{
-    Clock as _, Engine, PassReport, SystemClock,
+    Clock as _, Engine, EngineError, PassReport, Plan, SiteStatus, SystemClock, local_zone,
     rule::wording,
     text::{nearest, printable},
 };
@@ -23,6 +24,7 @@ use crate::{
     options::CommonArgs,
     plural::count,
     registry::Claim,
+    rrd::{self, History},
     runtime,
     site::{self, Process, RunMode},
     store::Store,
@@ -36,8 +38,6 @@ const OUTPUT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A lock that seems to be that of a pass which hangs is read again after this time: its
 /// holder may just have taken it, and not have described itself yet.
 const LOCK_PAUSE: Duration = Duration::from_millis(200);
-
-const NO_RRDS: &str = "--generate-rrds and --generate-mrtg-config are not available yet; monitoring continues without RRD files";
 
 /// Arguments of a pass.
 #[derive(Args)]
@@ -56,29 +56,11 @@ pub(crate) struct PassArgs {
     /// Send a test notification to all e-mail recipients, and exit.
     #[arg(long, conflicts_with = "no_notify")]
     test_emails: bool,
-    /// Keep history in RRD files. (Not available yet.)
-    #[arg(long)]
-    generate_rrds: bool,
-    /// Write MRTG files and pages to WORKDIR. (Not available yet.)
-    #[arg(long, value_name = "WORKDIR", num_args = 0..=1, default_missing_value = "/var/www/html/mrtg")]
-    generate_mrtg_config: Option<PathBuf>,
 }
 
 impl PassArgs {
     /// The text of a usage error: nothing may run then. `words` are the commands and options.
     pub(crate) fn usage_error(&self, words: &[String]) -> Option<String> {
-        if let Some(directory) = &self.generate_mrtg_config
-            && (site::is_site_file(&directory.to_string_lossy()) || directory.is_file())
-        {
-            let kind = match site::is_site_file(&directory.to_string_lossy()) {
-                true => "a site file",
-                false => "a file",
-            };
-            return Some(format!(
-                "--generate-mrtg-config takes a directory, but {} is {kind}; write the site files first, or --generate-mrtg-config=WORKDIR",
-                printable(&directory.display().to_string())
-            ));
-        }
         self.configs.iter().find_map(|config| no_site(config, words))
     }
 
@@ -159,7 +141,7 @@ fn no_site(config: &Path, words: &[String]) -> Option<String> {
 /// Makes a pass, or the test that the arguments ask for instead.
 pub(crate) fn run(args: &PassArgs) -> anyhow::Result<ExitCode> {
     if args.test_config {
-        return summary::run(&args.configs, args.common.threads);
+        return summary::run(&args.configs, &args.common);
     }
     if args.test_webhooks {
         return notify::test_webhooks(&args.configs);
@@ -192,9 +174,8 @@ fn passes(args: &PassArgs) -> anyhow::Result<ExitCode> {
                 continue;
             }
             let (common, process) = (args.common.clone(), process.clone());
-            let wants_rrds = args.generate_rrds || args.generate_mrtg_config.is_some();
             sites.spawn(async move {
-                let result = pass(&config, &common, &process, wants_rrds).await;
+                let result = pass(&config, &common, &process).await;
                 (config, result)
             });
         }
@@ -231,36 +212,79 @@ fn passes(args: &PassArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Runs a site; `None` if another pass does.
-async fn pass(
-    config: &Path,
-    common: &CommonArgs,
-    process: &Process,
-    wants_rrds: bool,
-) -> anyhow::Result<Option<PassReport>> {
+async fn pass(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Result<Option<PassReport>> {
     let file = site::read(config)?;
     let mut plan = site::plan(&file, common, process);
     plan.warnings = site::all_warnings(&file, common.threads);
-    if wants_rrds {
-        plan.warnings.push(NO_RRDS.to_owned());
-    }
+    let state_file = site::state_path(config, common, RunMode::Pass);
+    let (settings, warning) = rrd::Settings::of(&file, common, &state_file);
+    plan.warnings
+        .extend(warning.map(|warning| site::about(&file, &warning)));
     let days = site::history_days(&file);
     drop(file);
     let note = PassNote {
         since: SystemClock::new().now().wall,
-        longest: plan.longest_pass(),
+        longest: plan.longest_pass() + settings.as_ref().map_or(Duration::ZERO, |_| rrd::PASS_END),
     };
     let Some((store, _claim, warnings)) = open(config, common, note).await? else {
         return Ok(None);
     };
     plan.warnings.extend(warnings);
     store.configure(days);
-    let report = Engine::new(plan, store.shared())
-        .on_event(|event| console::report(event, true))
-        .pass()
-        .instrument(process.span(config))
-        .await;
+    let report = match settings {
+        None => run_engine(Engine::new(plan, store.shared()), process.span(config)).await,
+        Some(settings) => {
+            let recorded = recorded(plan, settings, &store, &state_file);
+            recorded.instrument(process.span(config)).await
+        }
+    };
     store.close().await;
     Ok(Some(report.context("cannot run")?))
+}
+
+async fn run_engine(engine: Engine, span: tracing::Span) -> Result<PassReport, EngineError> {
+    let engine = engine.on_event(|event| console::report(event, true));
+    engine.pass().instrument(span).await
+}
+
+/// Runs a site that keeps history.
+async fn recorded(
+    mut plan: Plan,
+    settings: rrd::Settings,
+    store: &Store,
+    state_file: &Path,
+) -> Result<PassReport, EngineError> {
+    let (rare, former) = (settings.clone(), state_file.to_owned());
+    let rare = thread::run("state", move || Ok(rrd::rare_pass(&rare, &former))).await;
+    plan.warnings.extend(rare.ok().flatten());
+    let history = History::new(RunMode::Pass);
+    history.configure(Some(settings)).await;
+    let planned = history.has_pages().then(|| plan.clone());
+    let engine = Engine::new(plan, store.shared()).metrics(Arc::new(history.clone()));
+    let report = run_engine(engine, tracing::Span::current()).await;
+    history.flush(rrd::PASS_WRITES).await;
+    if let Some(plan) = planned {
+        write_pages(&history, &plan, state_file).await;
+    }
+    history.end().await;
+    report
+}
+
+/// Writes the pages of a site after its pass, from the state that it has left.
+async fn write_pages(history: &History, plan: &Plan, state_file: &Path) {
+    let path = state_file.to_owned();
+    let snapshot = thread::run("state", move || {
+        apmon_store::read_snapshot(&path, &local_zone())
+            .map_err(|error| anyhow::anyhow!("{}", error.one_line()))
+    });
+    match snapshot.await {
+        Ok(snapshot) => {
+            let now = SystemClock::new().now().wall;
+            let status = SiteStatus::from_snapshot(&plan.site, now, &snapshot, Some(plan));
+            history.write_pages(status).await;
+        }
+        Err(error) => tracing::error!("the pages are not written: the state cannot be read: {error:#}"),
+    }
 }
 
 /// Opens the site's store; `None` if another pass is at work, which is logged.

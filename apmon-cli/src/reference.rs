@@ -47,7 +47,7 @@ fn markdown() -> String {
          Yes is `true t yes y on ok good positive 1`, no is `false f no n off bad fail negative 0`, in any case.\n\
          `apmon --test-config FILE` validates a file and shows the effective values. Options marked (An addition.) are not in APMonitor.\n",
     );
-    section(&mut text, "site", "", &with_heartbeat(schema_for!(SiteOptions)));
+    section(&mut text, "site", "", &of_site());
     let channels = kinds::channels();
     for kind in channels {
         let needs = kind.needs().map_or_else(String::new, |needed| {
@@ -110,11 +110,24 @@ fn markdown() -> String {
     text
 }
 
+/// The options of the section `site`, with those that others read in it.
+fn of_site() -> Schema {
+    let others = kinds::tables().site.iter();
+    others.fold(with_heartbeat(schema_for!(SiteOptions)), |schema, kind| {
+        with(schema, *kind)
+    })
+}
+
 /// The options of a section together with those that the sender of heartbeats reads in it.
-fn with_heartbeat(mut schema: Schema) -> Schema {
-    let Some(kind) = kinds::tables().heartbeat else {
-        return schema;
-    };
+fn with_heartbeat(schema: Schema) -> Schema {
+    match kinds::tables().heartbeat {
+        Some(kind) => with(schema, kind),
+        None => schema,
+    }
+}
+
+/// The options of a section together with those that `kind` reads in it.
+fn with(mut schema: Schema, kind: &dyn SectionKind) -> Schema {
     let mut more = kind.schema();
     let object = schema.ensure_object();
     for part in ["properties", "$defs"] {

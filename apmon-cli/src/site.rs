@@ -186,8 +186,13 @@ pub(crate) fn all_warnings(file: &SiteFile, threads: Option<u32>) -> Vec<String>
     let of_file = file.warnings.iter();
     let of_file = of_file.map(|warning| format!("{}: {warning}", warning.at));
     let own = warnings(file, threads).into_iter();
-    let own = own.map(|warning| format!("{}: {warning}", printable(&file.name)));
+    let own = own.map(|warning| about(file, &warning));
     of_file.chain(own).collect()
+}
+
+/// A warning about a site.
+pub(crate) fn about(file: &SiteFile, warning: &str) -> String {
+    format!("{}: {warning}", printable(&file.name))
 }
 
 /// What the site does that its author may not expect.

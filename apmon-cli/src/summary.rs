@@ -1,16 +1,28 @@
 //! `--test-config`: is the file right, and what does it mean?
 
-use std::{collections::BTreeSet, fmt::Display, path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeSet,
+    fmt::Display,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use apmon_core::{
     config::{ChannelEntry, MonitorEntry, SiteFile, Sourced},
     text::printable,
 };
 
-use crate::{console, kinds, location, site, table};
+use crate::{
+    console, kinds, location,
+    options::CommonArgs,
+    rrd,
+    site::{self, RunMode},
+    table,
+};
 
 /// Checks each file and prints its monitors. Exits 0 when all are right, else 1.
-pub(crate) fn run(configs: &[PathBuf], threads: Option<u32>) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(configs: &[PathBuf], args: &CommonArgs) -> anyhow::Result<ExitCode> {
+    let threads = args.threads;
     let (configs, unknown) = location::site_files(configs);
     let mut code = match unknown.is_empty() {
         true => ExitCode::SUCCESS,
@@ -26,6 +38,7 @@ pub(crate) fn run(configs: &[PathBuf], threads: Option<u32>) -> anyhow::Result<E
                 for warning in site::warnings(&file, threads) {
                     tracing::warn!("{}: {warning}", printable(&file.name));
                 }
+                history(&file, config, args);
                 missing_sources(&file);
                 hints(&file);
             }
@@ -40,6 +53,22 @@ pub(crate) fn run(configs: &[PathBuf], threads: Option<u32>) -> anyhow::Result<E
         tracing::error!("{error}");
     }
     Ok(code)
+}
+
+/// Shows what the site's RRD files take, if it keeps history.
+fn history(file: &SiteFile, config: &Path, args: &CommonArgs) {
+    let state_file = site::state_path(config, args, RunMode::Pass);
+    let (settings, warning) = rrd::Settings::of(file, args, &state_file);
+    if let Some(settings) = settings {
+        let (text, much) = rrd::report(&settings);
+        console::line(&text);
+        for warning in [much, rrd::rare_values(&settings)].into_iter().flatten() {
+            tracing::warn!("{}", site::about(file, &warning));
+        }
+    }
+    if let Some(warning) = warning {
+        tracing::warn!("{}", site::about(file, &warning));
+    }
 }
 
 /// Warns of source addresses that this machine does not have now. It may be another machine that

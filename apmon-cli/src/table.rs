@@ -55,7 +55,7 @@ pub(crate) fn render_filled(head: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// Cuts `text` to `width` characters, the last of which is `…` if any were cut.
-#[cfg(feature = "snmp")]
+#[cfg(any(feature = "rrd", feature = "snmp"))]
 pub(crate) fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();

@@ -1,5 +1,5 @@
 //! The output of `--help` and `--version`.
-#![cfg(all(feature = "snmp", feature = "sqlite"))]
+#![cfg(all(feature = "rrd", feature = "snmp", feature = "sqlite"))]
 #![allow(clippy::unwrap_used)] // a panic fails the test
 
 mod support;
@@ -66,6 +66,26 @@ fn help_of_notify_test() {
 #[test]
 fn help_of_notify_retry() {
     insta::assert_snapshot!(help(&["notify", "retry", "--help"]));
+}
+
+#[test]
+fn help_of_graph() {
+    insta::assert_snapshot!(help(&["graph", "--help"]));
+}
+
+#[test]
+fn help_of_export() {
+    insta::assert_snapshot!(help(&["export", "--help"]));
+}
+
+#[test]
+fn help_of_rrd_check() {
+    insta::assert_snapshot!(help(&["rrd", "check", "--help"]));
+}
+
+#[test]
+fn help_of_rrd_migrate() {
+    insta::assert_snapshot!(help(&["rrd", "migrate", "--help"]));
 }
 
 #[test]

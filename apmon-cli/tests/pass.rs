@@ -372,35 +372,6 @@ fn threads_limit_concurrent_checks() {
 }
 
 #[test]
-fn options_that_are_not_available_yet_are_ignored_with_a_warning() {
-    let (lab, web) = (Lab::new(), Service::closed());
-    lab.write(
-        "home.yaml",
-        Site::new("HomeLab").watch_service("web", &web).text(),
-    );
-    for arguments in [
-        &["--generate-rrds", "home.yaml"][..],
-        &["home.yaml", "--generate-mrtg-config"],
-        &["--generate-mrtg-config", "work", "home.yaml"],
-    ] {
-        let lab = Lab::new();
-        lab.write(
-            "home.yaml",
-            Site::new("HomeLab").watch_service("web", &web).text(),
-        );
-        let output = lab.run(arguments);
-        output.assert_code(0);
-        assert_eq!(output.logged("WARN").len(), 1, "{}", output.text());
-        assert!(
-            output.logged("WARN")[0].contains("monitoring continues without"),
-            "{}",
-            output.text()
-        );
-        assert_eq!(output.out.len(), 1, "the pass ran: {}", output.text());
-    }
-}
-
-#[test]
 fn heartbeats_are_sent_while_the_monitor_is_up() {
     let (lab, watcher, web) = (Lab::new(), Receiver::new(Behaviour::Answer(200)), Service::open());
     let site = Site::new("HomeLab").watch(&format!(

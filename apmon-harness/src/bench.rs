@@ -12,6 +12,7 @@ mod memory;
 mod names;
 mod peer;
 mod rig;
+pub(crate) mod rrd;
 mod snmp;
 mod space;
 
@@ -78,6 +79,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Fault> {
         ("hostile servers", hostile::rows),
         ("names that do not resolve", names::rows),
         ("snmp", snmp::rows),
+        ("rrd files", rrd::rows),
     ];
     for (title, part) in parts.iter().filter(|(title, _)| title.starts_with(only)) {
         println!("== {title}");

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 // Here for all modules of the harness, as `crate::fault` and so on.
 use xtask::{fault, process, stopwatch, workspace};
 
-use self::fault::Fault;
+use self::fault::{During as _, Fault};
 
 const USAGE: &str = "\
 usage: apmon-harness bench [PART]
@@ -50,6 +50,8 @@ fn verb(arguments: &[String]) -> Option<(&str, Run, &[String])> {
     match verb.as_str() {
         "bench" => Some((verb, bench::run, rest)),
         "chaos" => Some((verb, chaos::run, rest)),
+        // A child of the bench, not for people.
+        bench::rrd::WORKER => Some((verb, |_| apmon_rrd::serve().during("serve"), rest)),
         _ => None,
     }
 }

@@ -33,6 +33,15 @@ pub enum RrdError {
         /// The bytes that are free.
         free: u64,
     },
+    /// The process that runs librrd died of this file: it is damaged in a way that librrd does
+    /// not notice, or another program copied over it just then.
+    #[error("librrd crashed on {}: it {reason}", .path.display())]
+    Crashed {
+        /// The file.
+        path: PathBuf,
+        /// How the process died.
+        reason: String,
+    },
     /// The process that runs librrd does not answer.
     #[error("the process that runs librrd failed: {0}")]
     Worker(String),

@@ -11,6 +11,8 @@ pub enum SourceKind {
     Derive,
     /// A count since the last update.
     Absolute,
+    /// A kind that apmon does not write, found in a file of somebody else.
+    Other,
 }
 
 /// How several values become one.
@@ -24,6 +26,8 @@ pub enum Consolidation {
     Max,
     /// The last.
     Last,
+    /// Something that apmon does not read, found in a file of somebody else.
+    Other,
 }
 
 /// A data source.
@@ -66,7 +70,7 @@ pub struct Schema {
 }
 
 impl SourceKind {
-    /// The name in the format.
+    /// The name in the format; `OTHER`, which is none, for what apmon does not write.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -74,12 +78,13 @@ impl SourceKind {
             Self::Counter => "COUNTER",
             Self::Derive => "DERIVE",
             Self::Absolute => "ABSOLUTE",
+            Self::Other => "OTHER",
         }
     }
 }
 
 impl Consolidation {
-    /// The name in the format.
+    /// The name in the format; `OTHER`, which is none, for what apmon does not read.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -87,6 +92,32 @@ impl Consolidation {
             Self::Min => "MIN",
             Self::Max => "MAX",
             Self::Last => "LAST",
+            Self::Other => "OTHER",
         }
+    }
+}
+
+impl Schema {
+    /// The bytes of a file of this schema, all of which are written when it is created.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        // The structures of rrd_format.h, 64 bits: the header, a source, an archive, the time of
+        // the last update, the state of a source, and of a source within an archive, a pointer.
+        let [head, source, round, live, pdp, cdp, pointer, value] = [128_u64, 120, 120, 16, 112, 80, 8, 8];
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let (sources, rounds) = (count(self.sources.len()), count(self.rounds.len()));
+        let rows = self
+            .rounds
+            .iter()
+            .fold(0_u64, |sum, it| sum.saturating_add(it.rows));
+        [
+            head + live,
+            sources.saturating_mul(source + pdp),
+            rounds.saturating_mul(round + pointer),
+            sources.saturating_mul(rounds).saturating_mul(cdp),
+            sources.saturating_mul(rows).saturating_mul(value),
+        ]
+        .into_iter()
+        .fold(0, u64::saturating_add)
     }
 }

@@ -22,7 +22,7 @@ pub(crate) use self::{
     device_client::{DeviceClient, OpenDevice},
     device_profile::DeviceProfile,
     host_poll::{host_name, poll_host},
-    polled_device::PolledDevice,
+    polled_device::{PolledDevice, Recorded},
     ports_poll::Extent,
 };
 use crate::target::Target;

@@ -82,7 +82,7 @@ fn a_port_of_a_real_agent_is_found_by_its_index_and_by_its_name() {
 }
 
 #[test]
-fn a_port_collects_the_traffic_of_its_device_and_no_more() {
+fn a_port_collects_its_own_traffic_and_no_more() {
     let namespace = Namespace::with_cables(1);
     let snmpd = Snmpd::start_in(&namespace, &[]);
     let [seen, _] = both_inside(&namespace, &snmpd, "veth0");
@@ -93,14 +93,8 @@ fn a_port_collects_the_traffic_of_its_device_and_no_more() {
         .iter()
         .map(|metric| metric.name.clone())
         .collect();
-    let mut interfaces: Vec<u32> = ["lo", "veth0", "peer0"]
-        .map(|device| namespace.index(device))
-        .to_vec();
-    interfaces.sort_unstable();
-    let mut expected: Vec<String> = interfaces
-        .iter()
-        .flat_map(|index| [format!("if{index}_in"), format!("if{index}_out")])
-        .collect();
+    let own = namespace.index("veth0");
+    let mut expected = vec![format!("if{own}_in"), format!("if{own}_out")];
     for name in [
         "total_bits_in",
         "total_bits_out",

@@ -17,6 +17,7 @@ const FOR_BENCH: &[Needed] = &[
     needed("ip", "iproute2"),
     needed("snmpd", "snmpd"),
     needed("snmpbulkwalk", "snmp"),
+    needed("rrdtool", "rrdtool"),
 ];
 
 const FOR_CHAOS: &[Needed] = &[

@@ -12,8 +12,8 @@ use crate::{
 };
 
 /// A needed program, by name or path, or a module of python3 (`python3:yaml`,
-/// or `/usr/bin/python3:yaml` if only that Python counts), and the package that
-/// contains it.
+/// or `/usr/bin/python3:yaml` if only that Python counts) or perl (`perl:RRDs`),
+/// and the package that contains it.
 pub(crate) struct Needed {
     pub(crate) program: &'static str,
     pub(crate) package: &'static str,
@@ -35,6 +35,9 @@ impl Needed {
         };
         match self.program.split_once(':') {
             None => find(self.program).is_some(),
+            Some(("perl", module)) => {
+                process::works(Command::new("perl").args([&format!("-M{module}"), "-e", "1"]))
+            }
             // Debian's own Python, or another one earlier in PATH.
             Some(("python3", module)) => imports("python3", module) || imports("/usr/bin/python3", module),
             Some((python, module)) => imports(python, module),

@@ -23,12 +23,16 @@ const NEEDED: &[Needed] = &[
     needed("caddy", "caddy"),
     needed("curl", "curl"),
     needed("faketime", "faketime"),
+    needed("indexmaker", "mrtg"),
     needed("ip", "iproute2"),
     needed("openssl", "openssl"),
+    needed("perl:RRDs", "librrds-perl"),
     needed("pkg-config", "pkg-config"),
     // apmon-tls-legacy is linked to it.
     needed("/usr/include/openssl/ssl.h", "libssl-dev"),
     needed("ps", "procps"),
+    // The judge of RRD files; librrd8 comes with it.
+    needed("rrdtool", "rrdtool"),
     needed("slapd", "slapd"),
     needed("snmpbulkwalk", "snmp"),
     needed("snmpd", "snmpd"),

@@ -21,6 +21,7 @@ use jiff::tz::TimeZone;
 use tempfile::TempDir;
 
 use super::*;
+use crate::site::RunMode;
 
 /// An engine on a thread of its own, with one monitor that is down.
 struct Lab {
@@ -65,6 +66,7 @@ impl Lab {
     fn site(&self) -> ServedSite {
         ServedSite {
             engine: self.engine.clone(),
+            history: History::new(RunMode::Daemon),
             file: site_path(),
             sites: ProcessSites::default(),
         }

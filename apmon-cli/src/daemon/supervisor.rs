@@ -30,6 +30,7 @@ use crate::{
     options::CommonArgs,
     plural::count,
     registry::{Claim, SitePath},
+    rrd::{self, History},
     site::{self, Process, RunMode},
     store::Store,
     thread,
@@ -57,6 +58,8 @@ struct LoadedSite {
     plan: Plan,
     connection_tests: Vec<ConnectionTest>,
     history_days: Option<u32>,
+    /// How its history is kept in RRD files, if it is.
+    rrd: Option<rrd::Settings>,
 }
 
 /// The supervisor of one site.
@@ -194,6 +197,12 @@ impl Supervisor {
         published: &watch::Sender<Option<Handle>>,
     ) -> Ended {
         store.configure(site.history_days);
+        let history = History::new(RunMode::Daemon);
+        let settings = site.rrd.clone();
+        history
+            .configure(settings)
+            .instrument(self.process.span(&self.config))
+            .await;
         let plan = self.test_connections(site);
         let mut registered = RegisteredSite::new(&plan.site, file, state_file, claim);
         self.process.span(&self.config).in_scope(|| {
@@ -205,14 +214,17 @@ impl Supervisor {
             );
         });
         let name = plan.site.clone();
-        let engine = Engine::new(plan, store.shared()).on_event(|event| console::report(event, false));
+        let engine = Engine::new(plan, store.shared())
+            .on_event(|event| console::report(event, false))
+            .metrics(Arc::new(history.clone()));
         let handle = engine.handle();
         // Listen first: a client that learns that the site runs can query it.
-        let listening = self.listen(handle.clone(), &registered);
+        let listening = self.listen(handle.clone(), history.clone(), &registered);
         let _listening = listening.instrument(self.process.span(&self.config)).await;
         self.process.span(&self.config).in_scope(|| registered.register());
         self.sites.running(&self.config, &name, handle.clone());
         let _ = published.send(Some(handle.clone()));
+        let _pages = self.keep_pages(&history, &handle);
         let mut engine = tokio::spawn(engine.run().instrument(self.process.span(&self.config)));
         let mut stopping = self.stopping.clone();
         let mut had_run = false;
@@ -230,7 +242,7 @@ impl Supervisor {
                 request = self.request() => match request {
                     // A file system that hangs must not keep the site from stopping.
                     Request::Reload => tokio::select! {
-                        () = self.reload(&handle, &store, &mut registered) => {}
+                        () = self.reload(&handle, &store, &history, &mut registered) => {}
                         result = &mut engine => return failed(result, had_run),
                         _ = stopping.wait_for(|stop| *stop) => {}
                     },
@@ -252,11 +264,17 @@ impl Supervisor {
     }
 
     /// Opens the site's socket. Without a socket the site runs all the same.
-    async fn listen(&self, engine: Handle, site: &RegisteredSite) -> Option<api::Listening> {
+    async fn listen(
+        &self,
+        engine: Handle,
+        history: History,
+        site: &RegisteredSite,
+    ) -> Option<api::Listening> {
         let host = self.host.as_ref()?;
         let socket = site.socket();
         let site = api::ServedSite {
             engine,
+            history,
             file: site.file().clone(),
             sites: self.sites.clone(),
         };
@@ -269,6 +287,14 @@ impl Supervisor {
             );
         };
         listening.inspect_err(warn).ok()
+    }
+
+    /// Writes the pages of the site while it runs, if the command line asks for them.
+    fn keep_pages(&self, history: &History, engine: &Handle) -> Option<AbortOnDrop> {
+        self.common.generate_mrtg_config.as_ref()?;
+        let pages = history.clone().keep_pages(engine.clone());
+        let task = tokio::spawn(pages.instrument(self.process.span(&self.config)));
+        Some(AbortOnDrop(task))
     }
 
     /// Reaches the receivers of the site's channels at the start and at each reload, as far
@@ -296,15 +322,26 @@ impl Supervisor {
     /// Applies the changed site file; a file with errors, also one that contradicts the
     /// other site files of the process, is rejected, and the site keeps its previous
     /// configuration.
-    async fn reload(&mut self, handle: &Handle, store: &Store, registered: &mut RegisteredSite) {
+    async fn reload(
+        &mut self,
+        handle: &Handle,
+        store: &Store,
+        history: &History,
+        registered: &mut RegisteredSite,
+    ) {
         let all = Arc::clone(&self.all);
         let load = move |config: &Path, common: &CommonArgs, process: &Process| {
             let file = site::load_beside(config, &all, kinds::tables())?;
-            Ok((loaded(&file, common, process), SitePath::of(config)))
+            Ok((loaded(config, &file, common, process), SitePath::of(config)))
         };
         match self.read(load).await {
             Ok((site, file)) => {
                 store.configure(site.history_days);
+                let settings = site.rrd.clone();
+                history
+                    .configure(settings)
+                    .instrument(self.process.span(&self.config))
+                    .await;
                 let plan = self.test_connections(site);
                 let name = plan.site.clone();
                 let before = handle.plan().await;
@@ -342,7 +379,7 @@ fn ready(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Resul
         tracing::warn!("{warning}");
     }
     // Logs the site's warnings, which every attempt would repeat.
-    let site = loaded(&content, common, process);
+    let site = loaded(config, &content, common, process);
     let state_file = site::state_path(config, common, RunMode::Daemon);
     Ok(Ready {
         site,
@@ -353,8 +390,10 @@ fn ready(config: &Path, common: &CommonArgs, process: &Process) -> anyhow::Resul
     })
 }
 
-fn loaded(file: &SiteFile, common: &CommonArgs, process: &Process) -> LoadedSite {
-    for warning in site::warnings(file, common.threads) {
+fn loaded(config: &Path, file: &SiteFile, common: &CommonArgs, process: &Process) -> LoadedSite {
+    let state_file = site::state_path(config, common, RunMode::Daemon);
+    let (rrd, warning) = rrd::Settings::of(file, common, &state_file);
+    for warning in site::warnings(file, common.threads).into_iter().chain(warning) {
         tracing::warn!("{}: {warning}", printable(&file.name));
     }
     let plan = site::plan(file, common, process);
@@ -362,6 +401,16 @@ fn loaded(file: &SiteFile, common: &CommonArgs, process: &Process) -> LoadedSite
         connection_tests: connection_tests(file, &plan),
         plan,
         history_days: site::history_days(file),
+        rrd,
+    }
+}
+
+/// A task that ends with the engine that it serves.
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

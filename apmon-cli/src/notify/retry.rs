@@ -92,11 +92,8 @@ fn without_daemon(
 ) -> anyhow::Result<usize> {
     let file = site::load(config)?;
     let common = CommonArgs {
-        verbose: 0,
-        threads: None,
-        statefile: None,
         trust_state_dir: args.trust_state_dir,
-        no_notify: false,
+        ..CommonArgs::default()
     };
     let plan = site::plan(&file, &common, &Process::default());
     let channels: Vec<_> = plan.channels.into_iter().map(|channel| channel.id).collect();

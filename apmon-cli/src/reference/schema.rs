@@ -1,10 +1,10 @@
 //! JSON Schema of a site file: what its options are, as they may be written.
 
-use apmon_core::config::{ChannelOptions, MonitorOptions, SiteOptions};
+use apmon_core::config::{ChannelOptions, MonitorOptions};
 use schemars::{Schema, schema_for};
 use serde_json::{Map, Value, json};
 
-use super::with_heartbeat;
+use super::{of_site, with_heartbeat};
 use crate::kinds;
 
 /// JSON Schema of a whole site file, for editors.
@@ -21,7 +21,7 @@ pub(super) fn schema() -> Value {
         }
         value
     };
-    let mut site = inline(with_heartbeat(schema_for!(SiteOptions)));
+    let mut site = inline(of_site());
     let common = inline(schema_for!(ChannelOptions))["properties"].take();
     let mut needs = json!({"heartbeat_every_n_secs": ["heartbeat_url"]});
     for name in [
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn a_definition_of_one_kind_does_not_replace_that_of_another() {
         let mut schemas = vec![
-            schema_for!(SiteOptions),
+            of_site(),
             schema_for!(ChannelOptions),
             schema_for!(MonitorOptions),
         ];

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     channel::{ChannelKind, SectionKind},
     kind::MonitorKind,
+    section_value::SectionValue,
 };
 
 /// A site file, read and checked.
@@ -34,6 +35,8 @@ pub struct SiteFile {
     pub channels: Vec<ChannelEntry>,
     /// Its monitors, in the order of the file.
     pub monitors: Vec<MonitorEntry>,
+    /// What was read by the kinds of [`Tables::site`], as far as their options are given.
+    pub site_values: Vec<SectionValue>,
     /// The sections under `apmon`, which concern the process.
     pub process: Vec<ProcessSection>,
     /// Settings that are allowed but questionable.
@@ -50,6 +53,9 @@ pub struct Tables<'a> {
     pub kinds: &'a [&'a dyn MonitorKind],
     /// The kinds of channels.
     pub channels: &'a [&'a dyn ChannelKind],
+    /// More options of the section `site`: each kind reads its own keys in the section itself, and
+    /// returns `None` if there are none of them.
+    pub site: &'a [&'a dyn SectionKind],
     /// The kinds of sections under the top-level key `apmon`: options of the
     /// process, not of a site.
     pub process: &'a [&'a dyn SectionKind],

@@ -65,8 +65,7 @@ pub struct MonitorOptions {
     pub alarms: Option<bool>,
     /// Whether notifications about this monitor are also sent by e-mail. Default yes.
     pub email: Option<bool>,
-    /// Whether the monitor appears on pages and charts (which do not exist yet).
-    /// Default yes.
+    /// Whether the monitor appears on pages and charts. Default yes.
     pub display: Option<bool>,
     /// Which addresses of the host are used: `any` (IPv4 before IPv6), `ipv4` or
     /// `ipv6`. Default: the site's value, else `any`. (An addition.)

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::{percentile::Percentile, stored_memory::StoredMemory, unplaced::UNPLACED_HINT};
 use crate::{
-    poll::{DeviceCache, DeviceClient, Extent, PolledDevice},
+    poll::{DeviceCache, DeviceClient, Extent, PolledDevice, Recorded},
     rule::{
         counting::{Counts, Sources},
         pinning::{self, PortCheck, RequestedPort},
@@ -213,7 +213,9 @@ impl PortMonitor {
         let mut counting = Counts::read(stored.counts()).check(polled.uptimes(), check.started.wall);
         let mut sources = Sources::read(stored.text(Sources::KEY));
         outcome.phases = vec![(Phase::Transfer, stopwatch.elapsed())];
-        outcome.metrics = polled.figures(&mut counting, &mut sources, Extent::Port);
+        // APMonitor records the switch's figures once for each port of it that is watched.
+        let recorded = Recorded::Port(seen.requested.index());
+        outcome.metrics = polled.figures(&mut counting, &mut sources, recorded);
         if let Some(state) = pinning::port_state(self.mac, &seen) {
             stored.keep("port_state", state);
         }

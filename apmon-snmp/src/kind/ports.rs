@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     device::station_warning::StationLimits,
-    poll::{DeviceCache, DeviceClient, Extent, PolledDevice},
+    poll::{DeviceCache, DeviceClient, Extent, PolledDevice, Recorded},
     rule::{
         change::{self, MacChanges, PolledPort, PolledPorts, PortAlertOptions},
         counting::{Counts, Sources},
@@ -165,7 +165,7 @@ impl PortsMonitor {
         let mut sources = Sources::read(stored.text(Sources::KEY));
         let mut outcome = Outcome::up(stopwatch.elapsed());
         outcome.phases = vec![(Phase::Transfer, stopwatch.elapsed())];
-        outcome.metrics = polled.figures(&mut counting, &mut sources, Extent::Device);
+        outcome.metrics = polled.figures(&mut counting, &mut sources, Recorded::All);
         let limits = StationLimits {
             allowed: self.alert_options.allow_macs.is_some(),
             most: self.alert_options.max_macs_per_port.is_some(),

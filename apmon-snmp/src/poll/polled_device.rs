@@ -57,14 +57,17 @@ impl PolledDevice {
         uptimes(&self.data)
     }
 
-    /// APMonitor's figures of the ports and of the device itself, in APMonitor's order.
+    /// APMonitor's figures of the recorded ports and of the device itself, in APMonitor's order.
     pub(crate) fn figures(
         &self,
         counting: &mut Counting,
         sources: &mut Sources,
-        extent: Extent,
+        recorded: Recorded,
     ) -> Vec<Metric> {
-        let ports: Vec<CountedPort<'_>> = self.interfaces.iter().map(counted_port).collect();
+        let interfaces = self.interfaces.iter();
+        let ports = interfaces.map(|one| counted_port(one, recorded.includes(one)));
+        let ports: Vec<CountedPort<'_>> = ports.collect();
+        let extent = recorded.extent();
         // APMonitor has this figure only for kind `ports`.
         let retrans = (extent == Extent::Device).then(|| self.data.scalar(mib::TCP_RETRANS_SEGS));
         let retrans = retrans.flatten().and_then(CounterValue::of);
@@ -103,10 +106,36 @@ fn bytes(bytes: u64) -> f64 {
     bytes as f64
 }
 
-fn counted_port(one: &Interface) -> CountedPort<'_> {
+/// The ports whose figures are of interest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Recorded {
+    /// All of the device.
+    All,
+    /// The one with this ifIndex, if it is there.
+    Port(Option<u32>),
+}
+
+impl Recorded {
+    fn includes(self, one: &Interface) -> bool {
+        match self {
+            Self::All => true,
+            Self::Port(index) => index == Some(one.index),
+        }
+    }
+
+    fn extent(self) -> Extent {
+        match self {
+            Self::All => Extent::Device,
+            Self::Port(_) => Extent::Port,
+        }
+    }
+}
+
+fn counted_port(one: &Interface, is_recorded: bool) -> CountedPort<'_> {
     CountedPort {
         identity: one.identity(),
         speed: one.speed,
         counts: one.counts,
+        is_recorded,
     }
 }

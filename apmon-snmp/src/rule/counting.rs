@@ -11,9 +11,10 @@
 //!   and the line could have carried that much since. Otherwise it was reset.
 //! - A 64-bit counter that went back was reset, unless it was in the top quarter of its
 //!   range and is now in the bottom quarter.
-//! - A sum continues if one of its counters does. A counter that is new or was reset adds
-//!   nothing at that check. A missing counter does not break the sum; when it returns, it
-//!   adds nothing for the missed checks, which would look like a spike.
+//! - A sum is never partial. It is left out while a counter is missing that was there
+//!   before, and at the first check without a port that was there at the last one: the
+//!   port is gone, or its row could not be read. It does not continue where one of its
+//!   counters does not, and begins anew. A counter that is new adds nothing at that check.
 //! - A counter missing from a check is remembered for a day.
 //! - The counters of ports are kept by data source, not by ifIndex ([`Sources`]).
 
@@ -136,6 +137,8 @@ pub(crate) struct CountedPort<'a> {
     pub speed: Option<u64>,
     /// The port's counters.
     pub counts: PortCounts,
+    /// Whether it has figures and is part of the totals. The others are only told apart.
+    pub is_recorded: bool,
 }
 
 /// A figure that is the sum of named counters, such as the pages swapped in and out, or
@@ -172,8 +175,19 @@ struct Sum {
 #[derive(Debug)]
 pub(crate) struct Counting {
     now: Timestamp,
+    /// The time of the last check.
+    previous: Option<Timestamp>,
     restart: Restart,
     counts: Counts,
+}
+
+/// A counter of a sum at one check.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Part {
+    /// Its value, and its change since the last check.
+    Counted(u64, CounterStep),
+    /// It was there before, and is not now.
+    Missing,
 }
 
 impl Counts {
@@ -195,9 +209,10 @@ impl Counts {
                 .agent
                 .or(self.uptimes.agent.filter(|_| !restart.resets_counters())),
         };
-        self.at = Some(now);
+        let previous = self.at.replace(now);
         Counting {
             now,
+            previous,
             restart,
             counts: self,
         }
@@ -221,17 +236,19 @@ impl Counting {
     ) -> Vec<Metric> {
         let identities: Vec<_> = ports.iter().map(|port| port.identity).collect();
         let assigned = sources.assign(&identities);
-        let mut by_source: Vec<_> = assigned.into_iter().zip(ports).collect();
+        let assigned = assigned.into_iter().zip(ports);
+        let mut by_source: Vec<_> = assigned.filter(|(_, port)| port.is_recorded).collect();
         by_source.sort_by_key(|(assignment, _)| assignment.source);
         let mut metrics = Vec::new();
-        let mut steps = Vec::new();
+        let present: Vec<u32> = by_source.iter().map(|(it, _)| it.source).collect();
+        let mut steps = vec![self.vanished(&present)];
         for (assignment, port) in by_source {
             if assignment.is_new {
                 self.counts.ports.remove(&assignment.source);
             }
             let row = self.port(assignment.source, port);
             for (column, way) in [(IN_OCTETS, "in"), (OUT_OCTETS, "out")] {
-                if let Some((value, step)) = row[column] {
+                if let Some(Part::Counted(value, step)) = row[column] {
                     let name = format!("if{}_{way}", assignment.source);
                     metrics.push(Metric::counter(name, value, step.continues()));
                 }
@@ -248,7 +265,8 @@ impl Counting {
             let parts = steps
                 .iter()
                 .flat_map(|row| columns.iter().filter_map(|it| row[*it]));
-            metrics.extend(self.sum(name, parts.collect(), factor));
+            let parts: Vec<Part> = parts.collect();
+            metrics.extend(self.sum(name, &parts, factor));
         }
         metrics
     }
@@ -260,12 +278,16 @@ impl Counting {
             let mut steps = Vec::new();
             for (part, current) in parts {
                 let before = self.counts.named.get(part).copied();
-                if let Some((next, step)) = self.step(before, *current, FASTEST / 8) {
-                    self.counts.named.insert(part.clone(), next);
-                    steps.push((next.value, step));
+                match self.step(before, *current, FASTEST / 8) {
+                    Some((next, step)) => {
+                        self.counts.named.insert(part.clone(), next);
+                        steps.push(Part::Counted(next.value, step));
+                    }
+                    None if before.is_some() => steps.push(Part::Missing),
+                    None => {}
                 }
             }
-            metrics.extend(self.sum(name, steps, 1));
+            metrics.extend(self.sum(name, &steps, 1));
         }
         metrics
     }
@@ -284,7 +306,21 @@ impl Counting {
         self.counts
     }
 
-    fn port(&mut self, source: u32, port: &CountedPort<'_>) -> [Option<(u64, CounterStep)>; COLUMNS] {
+    /// The counters of ports that were there at the last check, and are not among these.
+    fn vanished(&self, present: &[u32]) -> [Option<Part>; COLUMNS] {
+        let mut vanished = [None; COLUMNS];
+        let absent = self.counts.ports.iter();
+        for (_, row) in absent.filter(|(source, _)| !present.contains(source)) {
+            for (column, counter) in row.iter().enumerate() {
+                if counter.is_some_and(|it| Some(it.at) == self.previous) {
+                    vanished[column] = Some(Part::Missing);
+                }
+            }
+        }
+        vanished
+    }
+
+    fn port(&mut self, source: u32, port: &CountedPort<'_>) -> [Option<Part>; COLUMNS] {
         let mut row = self.counts.ports.get(&source).copied().unwrap_or_default();
         let bits = port.speed.filter(|speed| *speed > 0);
         let bits = bits.map_or(FASTEST, |speed| speed.saturating_add(speed / 5));
@@ -294,10 +330,13 @@ impl Counting {
                 IN_OCTETS | OUT_OCTETS => bits / 8,
                 _ => bits / SHORTEST_PACKET,
             };
-            if let Some((next, step)) = self.step(row[column], current, max_rate) {
-                row[column] = Some(next);
-                steps[column] = Some((next.value, step));
-            }
+            steps[column] = match self.step(row[column], current, max_rate) {
+                Some((next, step)) => {
+                    row[column] = Some(next);
+                    Some(Part::Counted(next.value, step))
+                }
+                None => row[column].map(|_| Part::Missing),
+            };
         }
         self.counts.ports.insert(source, row);
         steps
@@ -313,36 +352,50 @@ impl Counting {
         Some(step::advance(before, current, max_rate, self.restart, self.now))
     }
 
-    /// Adds up the counters that are present, given the value and step of each.
-    fn sum(&mut self, name: &'static str, parts: Vec<(u64, CounterStep)>, factor: u64) -> Option<Metric> {
-        if parts.is_empty() {
+    /// Adds up the counters of a sum. There is none if one of them is missing: the last sum stays,
+    /// and continues if nothing but what is missing would have changed it.
+    fn sum(&mut self, name: &'static str, parts: &[Part], factor: u64) -> Option<Metric> {
+        let before = self.counts.sums.get(name).copied();
+        let mut counted = Vec::new();
+        for part in parts {
+            match part {
+                Part::Counted(value, step) => counted.push((*value, *step)),
+                Part::Missing => return None,
+            }
+        }
+        if counted.is_empty() {
             return None;
         }
-        let before = self.counts.sums.get(name).copied();
-        let (value, continues) = match before {
-            Some(sum) => {
-                let deltas = parts.iter().filter_map(|(_, step)| match step {
-                    CounterStep::Continued { delta, since } if *since == sum.at => Some(*delta),
-                    _ => None,
-                });
-                let deltas: Vec<u64> = deltas.collect();
-                let delta = deltas.iter().fold(0_u64, |all, delta| all.wrapping_add(*delta));
-                (
-                    sum.value.wrapping_add(delta.wrapping_mul(factor)),
-                    !deltas.is_empty(),
-                )
-            }
-            None => {
-                let all = parts
-                    .iter()
-                    .fold(0_u64, |all, (value, _)| all.wrapping_add(*value));
-                (all.wrapping_mul(factor), false)
-            }
-        };
+        let grown = before.and_then(|sum| {
+            Some(
+                sum.value
+                    .wrapping_add(growth(&counted, sum.at)?.wrapping_mul(factor)),
+            )
+        });
+        let value = grown.unwrap_or_else(|| {
+            let values = counted.iter().map(|(value, _)| *value);
+            values.fold(0_u64, u64::wrapping_add).wrapping_mul(factor)
+        });
         let at = self.now;
         self.counts.sums.insert(name.to_owned(), Sum { value, at });
-        Some(Metric::counter(name, value, continues))
+        Some(Metric::counter(name, value, grown.is_some()))
     }
+}
+
+/// How much counters have grown together since `since`; `None` if that is not known of one, or all
+/// are new.
+fn growth(counted: &[(u64, CounterStep)], since: Timestamp) -> Option<u64> {
+    let mut growth = None;
+    for (_, step) in counted {
+        match step {
+            CounterStep::New => {}
+            CounterStep::Continued { delta, since: then } if *then == since => {
+                growth = Some(growth.unwrap_or(0_u64).wrapping_add(*delta));
+            }
+            CounterStep::Reset | CounterStep::Continued { .. } => return None,
+        }
+    }
+    growth
 }
 
 #[cfg(test)]

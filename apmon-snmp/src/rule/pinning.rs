@@ -46,6 +46,14 @@ pub(crate) enum RequestedPort<'a> {
 }
 
 impl RequestedPort<'_> {
+    /// The ifIndex, if it is known.
+    pub(crate) fn index(self) -> Option<u32> {
+        match self {
+            Self::Index(index) => Some(index),
+            Self::Name(_, index) => index,
+        }
+    }
+
     /// The port in reasons: `port ifIndex=0`, `port Gi0/3 (ifIndex=10103)`.
     fn port(self) -> String {
         match self {

@@ -26,6 +26,7 @@ impl Environment for Variables<'_> {
 const TABLES: Tables<'_> = Tables {
     kinds: kind::KINDS,
     channels: &[],
+    site: &[],
     process: &[],
     heartbeat: None,
     refused: &[],

@@ -8,6 +8,7 @@ use std::{
 
 use super::{SiteFile, Tables, process};
 use crate::{
+    channel::SectionKind,
     config::{
         channel::Lists,
         diagnostic::{ConfigError, Diagnostic, deduplicated},
@@ -130,6 +131,7 @@ impl Reader<'_> {
             site: SiteOptions::default(),
             channels: Vec::new(),
             monitors: Vec::new(),
+            site_values: Vec::new(),
             process: Vec::new(),
             warnings: Vec::new(),
             hints: Vec::new(),
@@ -206,9 +208,11 @@ impl Reader<'_> {
     /// Whether a site or a monitor has an option of this name.
     fn is_option(&self, key: &str) -> bool {
         let mut kinds = self.tables.kinds.iter();
+        let of_site = |kind: &&dyn SectionKind| kind.schema().as_value()["properties"].get(key).is_some();
         fields_of::<SiteOptions>().contains(&key)
             || fields_of::<MonitorOptions>().contains(&key)
             || kinds.any(|kind| kind.fields().contains(&key))
+            || self.tables.site.iter().any(of_site)
     }
 
     fn site(&mut self, node: &Node, file: &mut SiteFile) {
@@ -218,6 +222,12 @@ impl Reader<'_> {
         if let Some((name, options)) = SiteOptions::read(&mut section, self.tables.heartbeat) {
             (file.name, file.site) = (name, options);
         }
+        file.site_values = self
+            .tables
+            .site
+            .iter()
+            .filter_map(|kind| kind.read(&mut section))
+            .collect();
         for (option, value, reason) in self.tables.refused {
             let given = section.take(option).map(|node| node.value);
             if matches!(given, Some(Value::Scalar(given)) if *given == **value) {

@@ -45,6 +45,7 @@ impl SectionKind for Web {
 const TABLES: Tables<'_> = Tables {
     kinds: kind::KINDS,
     channels: channel_kind::CHANNELS,
+    site: &[],
     process: &[&Web],
     heartbeat: None,
     refused: &[],
@@ -103,6 +104,45 @@ fn errors_in_them_are_reported_with_their_positions() {
     let file = without.parse(Path::new("a.yaml"), text, &Variables(&[])).unwrap();
     let warnings: Vec<_> = file.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(warnings, ["apmon: unknown section \"web\""]);
+}
+
+#[test]
+fn more_options_of_the_site_are_read_by_their_kinds() {
+    let tables = Tables {
+        site: &[&Web],
+        ..TABLES
+    };
+    let parse = |options: &str, more: &str| {
+        let text =
+            format!("site: {{name: Lab{options}}}\nmonitors: [{{type: ping, name: a, address: h}}]\n{more}");
+        let parsed = tables.parse(Path::new("a.yaml"), &text, &Variables(&[]));
+        parsed.map_err(|error| error.to_string())
+    };
+    let file = parse(", port: 8888", "").unwrap();
+    let [value] = &file.site_values[..] else {
+        panic!("{:?}", file.site_values);
+    };
+    assert_eq!(value.get::<WebOptions>().unwrap().port.unwrap().get(), 8888);
+    for (options, more, error) in [
+        (
+            ", port: 0",
+            "",
+            "a.yaml:1:24: site: \"port\" must be a port, 1 to 65535, not 0",
+        ),
+        (
+            ", prot: 1",
+            "",
+            "a.yaml:1:18: site: unknown option \"prot\"; did you mean \"port\"?",
+        ),
+        (
+            ", check_every_n_secs: 0",
+            "port: 1\n",
+            "a.yaml:1:38: site: \"check_every_n_secs\" must be 1 to 315360000 seconds, not 0\n\
+             a.yaml:3:1: \"port\" is an option, not a section: indent it below \"site\", or below the \"- \" of its monitor",
+        ),
+    ] {
+        assert_eq!(parse(options, more).unwrap_err(), error, "{options}");
+    }
 }
 
 #[test]

@@ -21,8 +21,10 @@ pub(super) struct StoredCounter {
 /// The change of a counter since it was last read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum CounterStep {
-    /// The counter is new, was reset, or changed its width: its difference to the
-    /// last value means nothing.
+    /// The counter is new: there is no last value.
+    New,
+    /// The counter was reset, or changed its width: its difference to the last value
+    /// means nothing.
     Reset,
     /// The counter continued, possibly by wrapping.
     Continued {
@@ -73,6 +75,7 @@ pub(super) fn advance(
             let step = CounterStep::Continued { delta, since };
             (before.value.wrapping_add(delta), step)
         }
+        None if before.is_none() => (current.value, CounterStep::New),
         None => (current.value, CounterStep::Reset),
     };
     let next = StoredCounter {

@@ -18,7 +18,7 @@ fn figures_follow_a_port_through_a_renumbering() {
     let figures = agent.read(&three);
     assert_eq!(figures.of("if4_in"), Some((5, false)));
     let figures = agent.read(&three[..2]);
-    assert_eq!(figures.names(), ["if1_in", "if2_in", "total_bits_in"]);
+    assert_eq!(figures.names(), ["if1_in", "if2_in"]);
     // The data source was reserved for the port.
     assert_eq!(agent.read(&three).of("if4_in"), Some((5, true)));
 }

@@ -1,0 +1,5 @@
+//! The worker of the tests.
+
+fn main() -> std::io::Result<()> {
+    apmon_rrd::serve()
+}
