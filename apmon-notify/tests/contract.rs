@@ -117,15 +117,17 @@ fn notification() -> Notification {
 }
 
 /// The receiver of an example does not exist (no resolver knows its name), so an attempt
-/// fails with a reason and within its timeout.
+/// fails with a reason and within its timeout. A datagram to another network may be lost
+/// without a word, which is no failure; this machine refuses it.
 #[tokio::test]
 async fn an_attempt_without_a_receiver_fails_in_time_with_a_reason() {
     const TIMEOUT: Duration = Duration::from_secs(2);
     for kind in CHANNELS {
-        let file = valid(&example(*kind));
+        let file = valid(&example(*kind).replace("192.168.1.20", "127.0.0.1"));
         let notifier = file.channels[0].build(&Services::default(), TIMEOUT);
         let stopwatch = Stopwatch::start();
-        let error = notifier.deliver(&notification(), "abc-1-key").await.unwrap_err();
+        let result = notifier.deliver(&notification(), "abc-1-key").await;
+        let error = result.expect_err(kind.name());
         // The machine may be suspended meanwhile, which is not the channel's fault.
         assert!(
             stopwatch.elapsed() < TIMEOUT + Duration::from_secs(10),

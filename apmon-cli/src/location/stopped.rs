@@ -31,7 +31,8 @@ pub(super) fn reason(file: &SitePath, survey: &Survey) -> Option<ApiError> {
     None
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::{
         io::{BufRead as _, BufReader, Write as _},
