@@ -256,7 +256,9 @@ impl Files {
         };
         let before =
             (extent == Extent::Ended && !self.options.wait(it.step).is_zero()).then(|| now.wall.as_second());
-        let rows = it.rows.take(before);
+        let mut rows = it.rows.take(before);
+        // A file keeps one value a second, and what another pass wrote in this one stands.
+        rows.retain(|row| row.at != opened.last_update);
         let has = |name: &str| opened.sources.contains(name);
         let mut update = rows::update(&it.rows.names, &has, &rows, opened.last_update);
         if update.names.is_empty() {
