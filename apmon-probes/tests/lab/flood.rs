@@ -294,7 +294,7 @@ pub async fn pour(
         let mut piece = once.to_vec();
         while send.write_all(&piece).await.is_ok() && send.flush().await.is_ok() {
             written += piece.len();
-            piece = again.repeat(16 * 1024 / again.len());
+            piece = again.repeat((16 * 1024 / again.len()).max(1));
         }
     };
     let mut nowhere = sink();
