@@ -118,7 +118,7 @@ fn notification() -> Notification {
 
 /// The receiver of an example does not exist (no resolver knows its name), so an attempt
 /// fails with a reason and within its timeout. A datagram to another network may be lost
-/// without a word, which is no failure; this machine refuses it.
+/// without a word, and then nothing fails; this machine refuses it.
 #[tokio::test]
 async fn an_attempt_without_a_receiver_fails_in_time_with_a_reason() {
     const TIMEOUT: Duration = Duration::from_secs(2);
