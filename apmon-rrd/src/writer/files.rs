@@ -256,9 +256,7 @@ impl Files {
         };
         let before =
             (extent == Extent::Ended && !self.options.wait(it.step).is_zero()).then(|| now.wall.as_second());
-        let mut rows = it.rows.take(before);
-        // A file keeps one value a second, and what another pass wrote in this one stands.
-        rows.retain(|row| row.at != opened.last_update);
+        let rows = it.rows.take(before);
         let has = |name: &str| opened.sources.contains(name);
         let mut update = rows::update(&it.rows.names, &has, &rows, opened.last_update);
         if update.names.is_empty() {
@@ -296,6 +294,11 @@ impl Files {
                 self.report.refused += count(updated.refused.len());
                 let path = it.path.clone();
                 for (at, reason) in updated.refused {
+                    // A file keeps one value a second, and what another pass wrote in this one
+                    // stands.
+                    if reason.contains(&format!("time {at} when last update time is {at} ")) {
+                        continue;
+                    }
                     self.say("refused", || {
                         format!("{}: the value of {at} is refused: {reason}", path.display())
                     });

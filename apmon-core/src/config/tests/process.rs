@@ -127,17 +127,17 @@ fn more_options_of_the_site_are_read_by_their_kinds() {
         (
             ", port: 0",
             "",
-            "a.yaml:1:24: site: \"port\" must be a port, 1 to 65535, not 0",
+            "a.yaml:1:25: site: \"port\" must be a port, 1 to 65535, not 0",
         ),
         (
             ", prot: 1",
             "",
-            "a.yaml:1:18: site: unknown option \"prot\"; did you mean \"port\"?",
+            "a.yaml:1:19: site: unknown option \"prot\"; did you mean \"port\"?",
         ),
         (
             ", check_every_n_secs: 0",
             "port: 1\n",
-            "a.yaml:1:38: site: \"check_every_n_secs\" must be 1 to 315360000 seconds, not 0\n\
+            "a.yaml:1:39: site: \"check_every_n_secs\" must be 1 to 315360000 seconds, not 0\n\
              a.yaml:3:1: \"port\" is an option, not a section: indent it below \"site\", or below the \"- \" of its monitor",
         ),
     ] {
