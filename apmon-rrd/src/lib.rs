@@ -53,6 +53,8 @@ pub use repair::{Difference, Expected, Finding, Progress, RepairOptions, Repaire
 pub use rows::{RowCounts, Rows};
 pub use schema::{Consolidation, DataSource, Round, Schema, SourceKind};
 pub use series::Fetched;
-pub use template::{FileKind, IS_UP, MetricSource, RESPONSE_TIME, Template, expected_size, interface_of, is_snmp};
+pub use template::{
+    FileKind, IS_UP, MetricSource, RESPONSE_TIME, Template, expected_size, interface_of, is_snmp,
+};
 pub use unit::Unit;
 pub use writer::{RrdWriter, WriterOptions, WriterReport};

@@ -172,9 +172,9 @@ impl UseOf {
             | "ignore_disks" => Self::Label,
             // Words of a protocol (`ipv4`, `MX`, `text/plain`), which our own texts use as well.
             "address_family" | "resolver" | "record_type" | "content_type" | "expect_type" | "version"
-            | "auth_protocol" | "priv_protocol" | "rrd_rows" | "starttls" | "transport" | "mac_changes" | "facility"
-            | "preset" | "request_method" | "request_encoding" | "smtp_auth" | "priority" | "sound"
-            | "tags" | "message_thread_id" => Self::Label,
+            | "auth_protocol" | "priv_protocol" | "rrd_rows" | "starttls" | "transport" | "mac_changes"
+            | "facility" | "preset" | "request_method" | "request_encoding" | "smtp_auth" | "priority"
+            | "sound" | "tags" | "message_thread_id" => Self::Label,
             // Paths, which an error about the file begins with. What the file contains is secret.
             key if key.ends_with("_file") => Self::Label,
             "heartbeat_url" => Self::Elsewhere,
