@@ -29,12 +29,12 @@ pub(crate) struct CommonArgs {
     /// Check, keep state and print notifications, but send none.
     #[arg(long)]
     pub(crate) no_notify: bool,
-    /// Keep history in RRD files, in the directory <state file's stem>.rrd. Once it is there, it is
+    /// Keep history in RRD files, in a directory beside the state file. Once it is there, it is
     /// filled without this option, unless the site file says rrd: no.
     #[arg(long)]
     pub(crate) generate_rrds: bool,
     /// Also write MRTG's configuration beside the state file, and pages and charts of the site to
-    /// WORKDIR/<site>. [default WORKDIR: /var/www/html/mrtg]
+    /// its directory below WORKDIR. [default WORKDIR: /var/www/html/mrtg]
     #[arg(long, value_name = "WORKDIR", num_args = 0..=1, default_missing_value = "/var/www/html/mrtg")]
     pub(crate) generate_mrtg_config: Option<PathBuf>,
 }
