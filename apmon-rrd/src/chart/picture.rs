@@ -157,7 +157,13 @@ impl Sheet<'_> {
         {
             let at = ((frame.x.start + frame.x.end) / 2, (top + bottom) / 2);
             let style = text_style(13, self.palette.pale, HPos::Center, VPos::Center);
-            put(area, "No data in this range", &style, at)?;
+            // Values that fill less than half of a step are not drawn, but the legend has them.
+            let has_figures = self.traces.iter().any(|trace| trace.figures.average.is_finite());
+            let text = match has_figures {
+                true => "Too few values to draw in this range",
+                false => "No data in this range",
+            };
+            put(area, text, &style, at)?;
         }
         if let Some(legend) = legend {
             legend.draw(area, (MARGIN, bottom + TIMES), width - 2 * MARGIN)?;
